@@ -1,0 +1,3 @@
+//! The `srt` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Seeded network impairment: a pure model and a UDP link emulator.

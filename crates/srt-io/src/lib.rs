@@ -1,0 +1,1 @@
+//! UDP with batches (GSO, GRO), the clock and precise waiting.

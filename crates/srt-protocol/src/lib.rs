@@ -1,0 +1,1 @@
+//! SRT (Secure Reliable Transport) as sans-I/O state machines.

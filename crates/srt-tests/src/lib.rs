@@ -1,0 +1,1 @@
+//! Simulator, checkers and interop tests of SRT-Rust.

@@ -1,0 +1,1 @@
+//! SRT (Secure Reliable Transport): live video over networks that lose, jitter and fail.
