@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod congestion;
 pub mod handshake;
+pub mod link;
 pub mod packet;
 pub mod stats;
+pub mod stream;
 pub mod time;
 pub mod types;

@@ -1,0 +1,52 @@
+//! What happens to a connection by itself.
+
+use std::net::IpAddr;
+
+use super::ConnectionError;
+use crate::{stream::Skipped, time::Micros, types::SeqNumber};
+
+/// What both sides agreed in the handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Negotiated {
+    /// SRT version of the peer: 0x010505 is 1.5.5.
+    pub peer_version: u32,
+    /// The latency at which we play what the peer sends; `None` without TSBPD.
+    pub receiver_latency: Option<Micros>,
+    /// The latency at which the peer plays what we send; `None` without TSBPD.
+    pub peer_latency: Option<Micros>,
+    /// First number we send.
+    pub send_isn: SeqNumber,
+    /// First number the peer sends.
+    pub receive_isn: SeqNumber,
+    /// MSS: the smaller of both, in bytes.
+    pub mss: u32,
+    /// The longest payload we may send, in bytes.
+    pub payload_size: usize,
+    /// Packets the peer takes before it acknowledges.
+    pub flow_window: u32,
+    /// StreamID of the caller.
+    pub stream_id: Vec<u8>,
+    /// Our own address as the peer sees it.
+    pub our_ip: IpAddr,
+    /// What is missing is given up when a later packet is due.
+    pub tlpktdrop: bool,
+    /// The peer gives up what is missing when a later packet is due.
+    pub peer_tlpktdrop: bool,
+}
+
+/// Something the owner of a connection wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is done; [`negotiated`](super::Connection::negotiated) tells what was agreed.
+    Connected,
+    /// The peer is gone. What was received is still handed out; nothing is sent any more.
+    PeerGone(ConnectionError),
+    /// The connection has ended.
+    Closed(ConnectionError),
+    /// Packets that did not come in time were given up (receiver TLPKTDROP).
+    Skipped(Skipped),
+    /// Packets that could not be sent in time were given up (sender TLPKTDROP): this many.
+    SendDropped(usize),
+}

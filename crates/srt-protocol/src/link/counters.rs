@@ -1,0 +1,41 @@
+//! What a link counts.
+
+/// Counters of one link since it came up. Bytes are payload bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkCounters {
+    /// Data packets sent, retransmissions included.
+    pub sent_packets: u64,
+    /// Payload bytes of those.
+    pub sent_bytes: u64,
+    /// Data packets sent again.
+    pub retransmitted_packets: u64,
+    /// Payload bytes of those.
+    pub retransmitted_bytes: u64,
+    /// Data packets the peer reported lost.
+    pub reported_lost_packets: u64,
+    /// Data packets that came, duplicates and late ones included.
+    pub received_packets: u64,
+    /// Payload bytes of those.
+    pub received_bytes: u64,
+    /// Of those that came, packets with the R flag.
+    pub received_retransmitted_packets: u64,
+    /// Packets found missing.
+    pub missing_packets: u64,
+    /// ACK packets sent, light ones included.
+    pub acks_sent: u64,
+    /// ACK packets that came, light ones included.
+    pub acks_received: u64,
+    /// NAK packets sent.
+    pub naks_sent: u64,
+    /// NAK packets that came.
+    pub naks_received: u64,
+    /// The farthest a packet without R flag came after its place, in packets.
+    pub reorder_distance: u32,
+    /// Microseconds in which there was something to send or to be acknowledged.
+    pub busy_us: u64,
+    /// Control packets that said what cannot be: an ACK or NAK of what was never sent, a DROPREQ far ahead.
+    pub implausible: u64,
+    /// Packets of the tail sent again because nothing was heard of them.
+    pub tail_probes: u64,
+}

@@ -1,0 +1,215 @@
+//! What the peer reported lost, and what of it to send again (draft §4.8.2).
+
+use std::collections::VecDeque;
+
+use super::{gaps::second_copy_after, ranges::SeqRanges, rtt::Rtt, sent::SentLog};
+use crate::{
+    stream::SendBuffer,
+    time::{Instant, Micros},
+    types::SeqNumber,
+};
+
+/// Second copies planned at most.
+const COPIES_MAX: usize = 4_096;
+/// Overhead credit kept at most, in bytes.
+const CREDIT_MAX: u64 = 1 << 18;
+
+/// What is to be sent again on this link.
+#[derive(Debug)]
+pub(crate) struct ToResend {
+    lost: SeqRanges,
+    /// Second copies of what has one try left, by the time they leave.
+    copies: VecDeque<(Instant, SeqNumber)>,
+    /// Bytes that second copies may use: OHEADBW percent of what was sent.
+    credit: u64,
+}
+
+/// How long a packet is worth sending again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Worth {
+    /// The peer's latency; `None` where it does not play by time.
+    pub(crate) latency: Option<Micros>,
+}
+
+impl ToResend {
+    pub(crate) fn new() -> Self {
+        Self { lost: SeqRanges::new(), copies: VecDeque::new(), credit: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.copies.is_empty()
+    }
+
+    /// Packets reported lost and not yet sent again.
+    pub(crate) const fn len(&self) -> usize {
+        self.lost.len()
+    }
+
+    pub(crate) fn add(&mut self, first: SeqNumber, last: SeqNumber) {
+        self.lost.insert(first, last);
+    }
+
+    /// Everything before `next` was acknowledged or given up.
+    pub(crate) fn release(&mut self, next: SeqNumber) {
+        self.lost.remove_before(next);
+        while self.copies.front().is_some_and(|copy| copy.1.is_before(next)) {
+            self.copies.pop_front();
+        }
+    }
+
+    /// A new packet left: what OHEADBW allows on top of it is credit.
+    pub(crate) fn earn(&mut self, bytes: usize, overhead_percent: u32) {
+        self.credit = (self.credit + bytes as u64 * u64::from(overhead_percent) / 100).min(CREDIT_MAX);
+    }
+
+    /// The next packet to send again; passes over what is acknowledged or would come too late.
+    pub(crate) fn peek(
+        &mut self,
+        now: Instant,
+        send: &SendBuffer,
+        sent: &SentLog,
+        rtt: &Rtt,
+        worth: Worth,
+    ) -> Option<SeqNumber> {
+        while let Some(seq) = self.lost.first() {
+            if is_worth(now, seq, send, sent, rtt, worth) {
+                return Some(seq);
+            }
+            self.lost.pop_first();
+        }
+        while let Some(&(at, seq)) = self.copies.front() {
+            if at > now {
+                return None;
+            }
+            if is_worth(now, seq, send, sent, rtt, worth) {
+                return Some(seq);
+            }
+            self.copies.pop_front();
+        }
+        None
+    }
+
+    /// What [`peek`](Self::peek) gave is sent now.
+    pub(crate) fn take(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer, rtt: &Rtt, worth: Worth) {
+        let len = send.packet(seq).map_or(0, |(_, payload)| payload.len()) as u64;
+        self.credit = self.credit.saturating_sub(len);
+        if self.lost.first() != Some(seq) {
+            self.copies.pop_front();
+            return;
+        }
+        self.lost.pop_first();
+        let Some(origin) = send.packet(seq).map(|(packet, _)| packet.origin) else { return };
+        let last_try = worth.latency.is_some_and(|latency| now + rtt.overdue() > origin + latency);
+        if last_try && self.credit >= len && self.copies.len() < COPIES_MAX {
+            self.copies.push_back((now + second_copy_after(rtt), seq));
+        }
+    }
+
+    /// When the first second copy leaves.
+    pub(crate) fn next_copy(&self) -> Option<Instant> {
+        self.copies.front().map(|copy| copy.0)
+    }
+
+    /// True where something may leave as soon as the pacing lets it.
+    pub(crate) fn waiting(&self) -> bool {
+        !self.lost.is_empty()
+    }
+}
+
+fn is_worth(
+    now: Instant,
+    seq: SeqNumber,
+    send: &SendBuffer,
+    sent: &SentLog,
+    rtt: &Rtt,
+    worth: Worth,
+) -> bool {
+    if seq.is_before(sent.first()) {
+        return false;
+    }
+    let Some((packet, _)) = send.packet(seq) else { return false };
+    let margin = rtt.longest_half() + rtt.variance() * 4;
+    worth.latency.is_none_or(|latency| now <= packet.origin + latency + margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::Message;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(ms * 1_000)
+    }
+
+    fn rtt() -> Rtt {
+        let mut rtt = Rtt::default();
+        for _ in 0..100 {
+            rtt.sample(Micros::from_millis(40));
+        }
+        rtt
+    }
+
+    fn stream(packets: u64) -> (SendBuffer, SentLog, SeqNumber) {
+        let isn = SeqNumber::new(100);
+        let (mut send, mut sent) = (SendBuffer::new(isn, at(0), 1_000, 1_000), SentLog::new(isn));
+        for n in 0..packets {
+            let pushed = send.push(at(n), Message::new(&[0; 1_000])).unwrap();
+            sent.record(at(n), pushed.seq);
+        }
+        (send, sent, isn)
+    }
+
+    fn drain(resend: &mut ToResend, now: Instant, send: &SendBuffer, sent: &SentLog) -> Vec<u32> {
+        let worth = Worth { latency: Some(Micros::from_millis(120)) };
+        let mut out = Vec::new();
+        while let Some(seq) = resend.peek(now, send, sent, &rtt(), worth) {
+            resend.take(now, seq, send, &rtt(), worth);
+            out.push(seq.value());
+        }
+        out
+    }
+
+    #[test]
+    fn lost_packets_leave_oldest_first_and_once() {
+        let (send, sent, isn) = stream(50);
+        let mut resend = ToResend::new();
+        resend.add(isn + 7, isn + 8);
+        resend.add(isn + 2, isn + 2);
+        assert_eq!(drain(&mut resend, at(45), &send, &sent), [102, 107, 108]);
+        assert!(resend.is_empty());
+    }
+
+    #[test]
+    fn what_comes_too_late_is_not_sent() {
+        let (send, sent, isn) = stream(50);
+        let mut resend = ToResend::new();
+        resend.add(isn, isn + 3);
+        assert_eq!(drain(&mut resend, at(120 + 20 + 3), &send, &sent), [103]);
+    }
+
+    #[test]
+    fn the_last_try_leaves_twice_while_the_overhead_allows() {
+        let (send, sent, isn) = stream(50);
+        let mut resend = ToResend::new();
+        resend.add(isn, isn);
+        assert_eq!(drain(&mut resend, at(100), &send, &sent), [100]);
+        assert_eq!(resend.next_copy(), None, "no credit, no second copy");
+        resend.earn(10_000, 25);
+        resend.add(isn, isn);
+        assert_eq!(drain(&mut resend, at(100), &send, &sent), [100]);
+        assert_eq!(resend.next_copy(), Some(at(105)));
+        assert_eq!(drain(&mut resend, at(105), &send, &sent), [100]);
+        assert!(resend.is_empty());
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_forgotten() {
+        let (send, mut sent, isn) = stream(10);
+        let mut resend = ToResend::new();
+        resend.add(isn, isn + 9);
+        sent.release(isn + 8);
+        resend.release(isn + 8);
+        assert_eq!(resend.len(), 2);
+        assert_eq!(drain(&mut resend, at(20), &send, &sent), [108, 109]);
+    }
+}

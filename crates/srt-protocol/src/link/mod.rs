@@ -1,0 +1,689 @@
+//! How a stream travels: one peer address and one pair of socket IDs, what it carried and when, the exchange of ACK
+//! and NAK, round trip and pacing.
+//!
+//! A link never holds payload. It is told facts (`on_*`), is asked what leaves next, and writes packets into a batch;
+//! which packet of the stream it carries is decided by its owner: a [`Connection`](crate::connection::Connection), or a group.
+
+mod ack;
+mod counters;
+mod gaps;
+mod loss;
+mod pacing;
+mod ranges;
+mod rate;
+mod rtt;
+mod sent;
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+};
+
+pub use self::{counters::LinkCounters, pacing::TokenBucket, ranges::SeqRanges, rtt::Rtt};
+use self::{
+    ack::{AckDue, AckState},
+    gaps::Gaps,
+    loss::{ToResend, Worth},
+    ranges::count,
+    rate::{Capacity, ReceiveRate},
+    sent::SentLog,
+};
+use crate::{
+    config::Config,
+    packet::{
+        Ack, AckDetail, Control, ControlPacket, DataHeader, DropRequest, HEADER_SIZE, KeyFlag, LossReport,
+        UDP_IP_OVERHEAD,
+    },
+    stream::{DriftTracer, ReceiveBuffer, SendBuffer, SeqRange},
+    time::{Instant, Micros},
+    types::{MsgNumber, SeqNumber, SocketId, Timestamp},
+};
+
+/// Time without a packet of ours after which a keepalive leaves (draft §3.2.3).
+const KEEPALIVE_PERIOD: Micros = Micros::from_secs(1);
+/// Added to RTT + 4·RTTVar before the tail of a stream is sent again: the peer's ACK period, and as much again.
+const TAIL_MARGIN: Micros = Micros::from_millis(20);
+/// ACKACKs and DROPREQs that wait to be sent, at most.
+const REPLIES_MAX: usize = 256;
+/// What ACK reports as the peer's buffer is believed up to this.
+const WINDOW_MAX: u32 = 1 << 24;
+
+/// What a handshake agreed for a link.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkParameters {
+    /// Our socket ID.
+    pub local_id: SocketId,
+    /// The peer's socket ID.
+    pub peer_id: SocketId,
+    /// Where the peer is.
+    pub peer: SocketAddr,
+    /// The address to answer from, where it is to be given.
+    pub local_ip: Option<IpAddr>,
+    /// Time zero of our timestamps.
+    pub epoch: Instant,
+    /// First number we send.
+    pub send_isn: SeqNumber,
+    /// First number the peer sends.
+    pub receive_isn: SeqNumber,
+    /// MSS agreed, in bytes.
+    pub mss: u32,
+    /// Packets the peer takes before it acknowledges.
+    pub flow_window: u32,
+    /// The latency at which the peer plays what we send; `None` where it does not play by time.
+    pub peer_latency: Option<Micros>,
+    /// The peer repeats its loss reports.
+    pub peer_repeats_nak: bool,
+    /// The peer sets the R flag on retransmissions.
+    pub peer_flags_retransmissions: bool,
+}
+
+/// Why a deadline is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timer {
+    /// A handshake packet is repeated.
+    Handshake,
+    /// The handshake has failed by then.
+    ConnectTimeout,
+    /// Something waits to be sent.
+    Transmit,
+    /// Pacing lets the next packet go.
+    Pacing,
+    /// An acknowledgement is due.
+    Ack,
+    /// A hole is reported (again).
+    Nak,
+    /// A sign of life is due.
+    Keepalive,
+    /// The peer has gone if it is not heard by then.
+    PeerIdle,
+    /// The tail of the stream is sent again.
+    TailProbe,
+    /// A second copy leaves.
+    SecondCopy,
+    /// The oldest packet is too late.
+    TooLate,
+    /// The orderly end goes on.
+    Close,
+}
+
+/// When to call `handle_timeout`, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadline {
+    /// When.
+    pub at: Instant,
+    /// Why.
+    pub timer: Timer,
+}
+
+impl Deadline {
+    /// A deadline.
+    #[must_use]
+    pub const fn new(at: Instant, timer: Timer) -> Self {
+        Self { at, timer }
+    }
+
+    /// The earlier of two.
+    #[must_use]
+    pub fn earlier(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(if other.at < one.at { other } else { one }),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// How a stream travels to one peer address.
+#[derive(Debug)]
+pub struct Link {
+    parameters: LinkParameters,
+    nak_report: bool,
+    skip_fresh_resends: bool,
+    overhead_percent: u32,
+    idle_timeout: Micros,
+    counters: LinkCounters,
+    rtt: Rtt,
+    heard_at: Instant,
+    spoke_at: Instant,
+    // what we send
+    sent: SentLog,
+    resend: ToResend,
+    pacing: TokenBucket,
+    resend_pacing: TokenBucket,
+    window: u32,
+    /// The last time we learned something about what we sent, or sent something new.
+    news_at: Instant,
+    peer_capacity_pps: u32,
+    // what comes
+    gaps: Gaps,
+    ack: AckState,
+    rate: ReceiveRate,
+    capacity: Capacity,
+    drift: Option<DriftTracer>,
+    // answers that wait
+    ackacks: VecDeque<u32>,
+    drop_requests: VecDeque<DropRequest>,
+    nak_ranges: Vec<SeqRange>,
+}
+
+impl Link {
+    /// A link that just came up at `now`.
+    #[must_use]
+    pub fn new(now: Instant, parameters: LinkParameters, config: &Config) -> Self {
+        let room = config.receive_buffer_packets() as usize;
+        Self {
+            nak_report: config.nak_report(),
+            skip_fresh_resends: config.retransmit_algo() == 1,
+            overhead_percent: config.overhead_percent(),
+            idle_timeout: config.peer_idle_timeout(),
+            counters: LinkCounters::default(),
+            rtt: Rtt::default(),
+            heard_at: now,
+            spoke_at: now,
+            sent: SentLog::new(parameters.send_isn),
+            resend: ToResend::new(),
+            pacing: TokenBucket::new(now, None),
+            resend_pacing: TokenBucket::new(now, u64::try_from(config.max_rexmit_bw()).ok()),
+            window: parameters.flow_window.min(config.flow_window()),
+            news_at: now,
+            peer_capacity_pps: 0,
+            gaps: Gaps::new(parameters.receive_isn, config.loss_max_ttl()),
+            ack: AckState::new(parameters.receive_isn, room),
+            rate: ReceiveRate::default(),
+            capacity: Capacity::default(),
+            drift: config.drift_tracer().then(DriftTracer::default),
+            ackacks: VecDeque::new(),
+            drop_requests: VecDeque::new(),
+            nak_ranges: Vec::new(),
+            parameters,
+        }
+    }
+
+    /// Takes changed options.
+    pub fn configure(&mut self, now: Instant, config: &Config) {
+        self.overhead_percent = config.overhead_percent();
+        self.resend_pacing.set_rate(now, u64::try_from(config.max_rexmit_bw()).ok());
+        self.gaps.set_tolerance_max(config.loss_max_ttl());
+        match (&self.drift, config.drift_tracer()) {
+            (None, true) => self.drift = Some(DriftTracer::default()),
+            (Some(_), false) => self.drift = None,
+            _ => {}
+        }
+    }
+
+    /// Sets the rate of everything sent, in bytes per second; `None` is unlimited.
+    pub fn set_rate(&mut self, now: Instant, rate: Option<u64>) {
+        self.pacing.set_rate(now, rate);
+    }
+
+    // ---- facts -------------------------------------------------------------------------------------------------
+
+    /// Something came from the peer.
+    pub const fn on_heard(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// A data packet came and has a place in the stream, or had one.
+    pub fn on_data(&mut self, now: Instant, header: &DataHeader, payload_len: usize, receive: &ReceiveBuffer) {
+        self.counters.received_packets += 1;
+        self.counters.received_bytes += payload_len as u64;
+        let retransmitted = header.retransmitted || !self.parameters.peer_flags_retransmissions;
+        if header.retransmitted {
+            self.counters.received_retransmitted_packets += 1;
+        }
+        let wire_size = payload_len + HEADER_SIZE + UDP_IP_OVERHEAD;
+        self.rate.on_packet(now, wire_size);
+        if !header.retransmitted {
+            self.capacity.on_packet(now, header.seq, wire_size, self.parameters.mss as usize);
+        }
+        let play_time = receive.tsbpd().map(|tsbpd| tsbpd.play_time(tsbpd.unwrap(header.timestamp)));
+        let deadline = play_time.filter(|_| receive.drops_too_late());
+        let window_max = receive.tsbpd().map_or(Micros::MAX, |tsbpd| tsbpd.latency() - self.rtt.overdue());
+        let (hole, filled) = self.gaps.on_packet(now, header.seq, retransmitted, deadline, window_max);
+        if let Some((first, last)) = hole {
+            self.counters.missing_packets += count(first, last) as u64;
+        }
+        if filled.is_some() && !header.retransmitted {
+            let distance = self.gaps.next().distance_from(header.seq).unsigned_abs() - 1;
+            self.counters.reorder_distance = self.counters.reorder_distance.max(distance);
+        }
+        self.gaps.expire(now);
+        self.gaps.forget_before(receive.next());
+        self.ack.on_data(now);
+    }
+
+    /// The receive buffer moved on: what it played or gave up is missing no more, and there may be room again.
+    pub fn on_played(&mut self, now: Instant, receive: &ReceiveBuffer) {
+        let missing = self.gaps.first_missing();
+        self.gaps.forget_before(receive.next());
+        if self.gaps.first_missing() != missing {
+            self.ack.on_data(now);
+        }
+        self.ack.on_room(now, receive.available(self.gaps.first_missing()), receive.capacity());
+    }
+
+    /// An ACK came. Tells up to where the peer has everything, where that is news.
+    pub fn on_ack(&mut self, now: Instant, ack: &Ack) -> Option<SeqNumber> {
+        self.counters.acks_received += 1;
+        if ack.next.is_after(self.sent.next()) {
+            self.counters.implausible += 1;
+            return None;
+        }
+        let (told_rtt, room) = match ack.detail {
+            AckDetail::Light => (None, None),
+            AckDetail::Small { rtt_us, rtt_var_us, available_packets } => {
+                (Some((rtt_us, rtt_var_us)), Some(available_packets))
+            }
+            AckDetail::Full { rtt_us, rtt_var_us, available_packets, link_capacity_pps, .. } => {
+                self.peer_capacity_pps = match self.peer_capacity_pps {
+                    0 => link_capacity_pps,
+                    known => ((u64::from(known) * 7 + u64::from(link_capacity_pps)) / 8)
+                        .try_into()
+                        .unwrap_or(u32::MAX),
+                };
+                (Some((rtt_us, rtt_var_us)), Some(available_packets))
+            }
+            #[expect(unreachable_patterns, reason = "lengths between these may get a name of their own")]
+            _ => (None, None),
+        };
+        if let Some((rtt, variance)) = told_rtt {
+            self.rtt.told_by_peer(rtt, variance);
+            if ack.number != 0 && self.ackacks.len() < REPLIES_MAX {
+                self.ackacks.push_back(ack.number);
+            }
+        }
+        if let Some(room) = room
+            && !ack.next.is_before(self.sent.first())
+        {
+            self.window = room.min(WINDOW_MAX);
+        }
+        if !ack.next.is_after(self.sent.first()) {
+            return None;
+        }
+        if room.is_none() {
+            let newly = u32::try_from(ack.next.distance_from(self.sent.first())).unwrap_or_default();
+            self.window = self.window.saturating_sub(newly);
+        }
+        self.news_at = now;
+        self.release(ack.next);
+        Some(ack.next)
+    }
+
+    /// A NAK came: notes what to send again, and what to tell the peer to wait for no more.
+    pub fn on_nak(&mut self, now: Instant, report: &LossReport<'_>, send: &SendBuffer) {
+        self.counters.naks_received += 1;
+        let (oldest, next) = (self.sent.first(), self.sent.next());
+        for (first, last) in report.iter() {
+            if !last.is_before(next) {
+                self.counters.implausible += 1;
+                continue;
+            }
+            self.counters.reported_lost_packets += count(first, last) as u64;
+            if first.is_before(oldest) {
+                let gone = if last.is_before(oldest) { last } else { oldest.prev() };
+                self.request_drop(MsgNumber::CONTROL, first, gone);
+            }
+            let mut seq = if first.is_before(oldest) { oldest } else { first };
+            while !seq.is_after(last) {
+                match self.sent.age(now, seq) {
+                    None => {
+                        let msgno = send.packet(seq).map_or(MsgNumber::CONTROL, |(packet, _)| packet.msgno);
+                        self.request_drop(msgno, seq, seq);
+                    }
+                    Some(age) => {
+                        // A report cannot know of a resend that left less than a round trip ago.
+                        let answered = self.sent.times(seq) > 1 && age < self.rtt.soonest();
+                        if !(self.skip_fresh_resends && answered) {
+                            self.resend.add(seq, seq);
+                        }
+                    }
+                }
+                seq = seq.next();
+            }
+        }
+        self.news_at = now;
+    }
+
+    /// An ACKACK came. Tells the clock drift to take into account, in µs, where that changed.
+    pub fn on_ackack(
+        &mut self,
+        now: Instant,
+        number: u32,
+        timestamp: Timestamp,
+        receive: &ReceiveBuffer,
+    ) -> Option<i64> {
+        let rtt = self.ack.on_ackack(now, number)?;
+        self.rtt.sample(rtt);
+        let tsbpd = receive.tsbpd()?;
+        let drift = self.drift.as_mut()?;
+        let first = self.rtt.first().unwrap_or(rtt);
+        let detour = (rtt.as_micros().cast_signed() - first.as_micros().cast_signed()) / 2;
+        drift.sample(tsbpd.offset(now, tsbpd.unwrap(timestamp)) - detour)
+    }
+
+    /// A DROPREQ came: this link will not bring `first..=last`. False where that lies too far ahead to be true.
+    pub fn on_drop_request(&mut self, now: Instant, first: SeqNumber, last: SeqNumber, receive: &ReceiveBuffer) -> bool {
+        let ahead = last.distance_from(self.gaps.next());
+        if usize::try_from(ahead).is_ok_and(|ahead| ahead > receive.capacity() * 4) {
+            self.counters.implausible += 1;
+            return false;
+        }
+        self.gaps.give_up(first, last);
+        self.ack.on_data(now);
+        true
+    }
+
+    /// The stream gave up everything before `next`: nothing of it is sent any more.
+    pub fn on_given_up(&mut self, next: SeqNumber) {
+        if next.is_after(self.sent.first()) {
+            self.sent.pass_over(next.prev());
+            self.release(next);
+        }
+    }
+
+    /// `seq` is not sent at all: its time to live was over. The peer is told.
+    pub fn on_expired(&mut self, seq: SeqNumber, msgno: MsgNumber) {
+        self.sent.pass_over(seq);
+        self.request_drop(msgno, seq, seq);
+    }
+
+    // ---- what leaves -------------------------------------------------------------------------------------------
+
+    /// Appends the next control packet that is due at `now`; false where there is none.
+    pub fn poll_control(&mut self, now: Instant, receive: &ReceiveBuffer, out: &mut Vec<u8>) -> bool {
+        if let Some(number) = self.ackacks.pop_front() {
+            self.write(now, Control::AckAck { number }, out);
+            return true;
+        }
+        if let Some(request) = self.drop_requests.pop_front() {
+            self.write(now, Control::DropRequest(request), out);
+            return true;
+        }
+        if self.ack.next().is_some() {
+            self.gaps.expire(now);
+            let next = self.gaps.first_missing();
+            if let Some(due) = self.ack.due(now, next, &self.rtt) {
+                self.write_ack(now, due, next, receive, out);
+                return true;
+            }
+        }
+        if self.gaps.next_report().is_some_and(|at| at <= now) {
+            self.gaps.expire(now);
+            let most = (self.parameters.mss as usize).saturating_sub(UDP_IP_OVERHEAD + HEADER_SIZE) / 8;
+            let mut ranges = std::mem::take(&mut self.nak_ranges);
+            self.gaps.due(now, &self.rtt, self.nak_report, most.max(1), &mut ranges);
+            let any = !ranges.is_empty();
+            if any {
+                self.counters.naks_sent += 1;
+                self.write(now, Control::Nak(LossReport::Ranges(&ranges)), out);
+            }
+            self.nak_ranges = ranges;
+            return any;
+        }
+        if now.saturating_since(self.spoke_at) >= KEEPALIVE_PERIOD {
+            self.write(now, Control::Keepalive, out);
+            return true;
+        }
+        false
+    }
+
+    /// Appends a control packet to the peer.
+    pub fn write(&mut self, now: Instant, control: Control<'_>, out: &mut Vec<u8>) {
+        self.spoke_at = now;
+        let timestamp = self.timestamp(now);
+        ControlPacket { timestamp, destination: self.parameters.peer_id, control }.write(out);
+    }
+
+    /// The packet to send again next, where one may leave now.
+    pub fn peek_resend(&mut self, now: Instant, send: &SendBuffer) -> Option<SeqNumber> {
+        if self.resend.is_empty() || !self.resend_pacing.ready(now) {
+            return None;
+        }
+        let worth = Worth { latency: self.parameters.peer_latency };
+        self.resend.peek(now, send, &self.sent, &self.rtt, worth)
+    }
+
+    /// True where pacing lets a packet go now.
+    pub fn may_send(&mut self, now: Instant) -> bool {
+        self.pacing.ready(now)
+    }
+
+    /// Packets the peer's window still takes.
+    #[must_use]
+    pub fn window_left(&self) -> usize {
+        (self.window as usize).saturating_sub(self.sent.len())
+    }
+
+    /// Appends the packet `seq` of the stream: for the first time, or again where this link carried it before.
+    ///
+    /// False, and nothing written, where the stream does not hold it.
+    pub fn write_data(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer, out: &mut Vec<u8>) -> bool {
+        let Some((packet, payload)) = send.packet(seq) else { return false };
+        let again = self.sent.times(seq) > 0;
+        let header = DataHeader {
+            seq,
+            boundary: packet.boundary,
+            in_order: packet.in_order,
+            key: KeyFlag::None,
+            retransmitted: again,
+            msgno: packet.msgno,
+            timestamp: packet.timestamp,
+            destination: self.parameters.peer_id,
+        };
+        out.extend_from_slice(&header.to_bytes());
+        out.extend_from_slice(payload);
+        let wire_size = payload.len() + HEADER_SIZE + UDP_IP_OVERHEAD;
+        self.pacing.spend(wire_size);
+        self.counters.sent_packets += 1;
+        self.counters.sent_bytes += payload.len() as u64;
+        if again {
+            self.counters.retransmitted_packets += 1;
+            self.counters.retransmitted_bytes += payload.len() as u64;
+            self.resend_pacing.spend(wire_size);
+            let worth = Worth { latency: self.parameters.peer_latency };
+            self.resend.take(now, seq, send, &self.rtt, worth);
+        } else {
+            self.resend.earn(payload.len(), self.overhead_percent);
+            self.news_at = now;
+        }
+        self.sent.record(now, seq);
+        self.spoke_at = now;
+        true
+    }
+
+    /// Sends the tail again where nothing was heard of it for long enough; `next_new` is the first number not yet sent.
+    pub fn probe_tail(&mut self, now: Instant, next_new: SeqNumber) {
+        if self.tail_probe_at(next_new).is_some_and(|at| at <= now) {
+            let last = self.sent.next().prev();
+            self.resend.add(last, last);
+            self.counters.tail_probes += 1;
+            self.news_at = now;
+        }
+    }
+
+    // ---- when --------------------------------------------------------------------------------------------------
+
+    /// The earliest of this link's own deadlines; `next_new` is the first number not yet sent.
+    #[must_use]
+    pub fn next_timeout(&self, next_new: SeqNumber) -> Option<Deadline> {
+        let first = if self.ackacks.is_empty() && self.drop_requests.is_empty() {
+            None
+        } else {
+            Some(Deadline::new(Instant::default(), Timer::Transmit))
+        };
+        let all = [
+            self.ack.next().map(|at| Deadline::new(at, Timer::Ack)),
+            self.gaps.next_report().map(|at| Deadline::new(at, Timer::Nak)),
+            Some(Deadline::new(self.spoke_at + KEEPALIVE_PERIOD, Timer::Keepalive)),
+            Some(Deadline::new(self.idle_at(), Timer::PeerIdle)),
+            self.tail_probe_at(next_new).map(|at| Deadline::new(at, Timer::TailProbe)),
+            self.resend_at(),
+        ];
+        all.into_iter().fold(first, Deadline::earlier)
+    }
+
+    /// When the next paced packet may leave: in the past where it may at once.
+    #[must_use]
+    pub fn paced_at(&self) -> Instant {
+        self.pacing.ready_at().unwrap_or_default()
+    }
+
+    /// True where the peer was not heard for PEERIDLETIMEO.
+    #[must_use]
+    pub fn is_idle(&self, now: Instant) -> bool {
+        now >= self.idle_at()
+    }
+
+    // ---- what it knows -----------------------------------------------------------------------------------------
+
+    /// What the handshake agreed.
+    #[must_use]
+    pub const fn parameters(&self) -> &LinkParameters {
+        &self.parameters
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &LinkCounters {
+        &self.counters
+    }
+
+    /// The round trip.
+    #[must_use]
+    pub const fn rtt(&self) -> &Rtt {
+        &self.rtt
+    }
+
+    /// The first number the peer has not acknowledged on this link.
+    #[must_use]
+    pub const fn first_unacknowledged(&self) -> SeqNumber {
+        self.sent.first()
+    }
+
+    /// Packets sent and not acknowledged.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Packets reported lost that wait to be sent again.
+    #[must_use]
+    pub const fn to_resend(&self) -> usize {
+        self.resend.len()
+    }
+
+    /// The peer's window, in packets.
+    #[must_use]
+    pub const fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// The rate set, in bytes per second.
+    #[must_use]
+    pub const fn rate(&self) -> Option<u64> {
+        self.pacing.rate()
+    }
+
+    /// The first number this link has not brought and is still hoped for.
+    #[must_use]
+    pub fn first_missing(&self) -> SeqNumber {
+        self.gaps.first_missing()
+    }
+
+    /// Packets missing now.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.gaps.missing()
+    }
+
+    /// The reorder window learned from late packets.
+    #[must_use]
+    pub fn reorder_window(&self) -> Micros {
+        self.gaps.window()
+    }
+
+    /// The reorder tolerance in packets, as LOSSMAXTTL lets it grow.
+    #[must_use]
+    pub const fn reorder_tolerance(&self) -> u32 {
+        self.gaps.tolerance()
+    }
+
+    /// Packets and bytes that come per second.
+    #[must_use]
+    pub fn receive_rate(&self, now: Instant) -> (u32, u32) {
+        self.rate.get(now)
+    }
+
+    /// The link's capacity towards the peer in packets per second, as the peer estimates it; or towards us.
+    #[must_use]
+    pub const fn capacity_pps(&self) -> u32 {
+        if self.peer_capacity_pps > 0 { self.peer_capacity_pps } else { self.capacity.pps() }
+    }
+
+    // ---- helpers -----------------------------------------------------------------------------------------------
+
+    fn timestamp(&self, now: Instant) -> Timestamp {
+        Timestamp::from_elapsed(now.saturating_since(self.parameters.epoch))
+    }
+
+    fn idle_at(&self) -> Instant {
+        self.heard_at + self.idle_timeout
+    }
+
+    fn tail_probe_at(&self, next_new: SeqNumber) -> Option<Instant> {
+        let all_sent = self.sent.len() > 0 && !next_new.is_after(self.sent.next()) && self.resend.is_empty();
+        all_sent.then(|| self.news_at + self.rtt.overdue() + TAIL_MARGIN)
+    }
+
+    fn resend_at(&self) -> Option<Deadline> {
+        let paced = self.paced_at().max(self.resend_pacing.ready_at().unwrap_or_default());
+        if self.resend.waiting() {
+            return Some(Deadline::new(paced, Timer::Pacing));
+        }
+        self.resend.next_copy().map(|at| Deadline::new(at.max(paced), Timer::SecondCopy))
+    }
+
+    fn release(&mut self, next: SeqNumber) {
+        self.sent.release(next);
+        self.resend.release(next);
+    }
+
+    fn request_drop(&mut self, msgno: MsgNumber, first: SeqNumber, last: SeqNumber) {
+        if let Some(previous) = self.drop_requests.back_mut()
+            && previous.last.next() == first
+            && (previous.msgno == msgno || msgno == MsgNumber::CONTROL)
+        {
+            previous.last = last;
+        } else if self.drop_requests.len() < REPLIES_MAX {
+            self.drop_requests.push_back(DropRequest { msgno, first, last });
+        }
+    }
+
+    fn write_ack(&mut self, now: Instant, due: AckDue, next: SeqNumber, receive: &ReceiveBuffer, out: &mut Vec<u8>) {
+        self.counters.acks_sent += 1;
+        let ack = match due {
+            AckDue::Light => Ack { number: 0, next, detail: AckDetail::Light },
+            AckDue::Full => {
+                let room = receive.available(next);
+                let number = self.ack.on_full(now, next, room);
+                let (receive_rate_pps, receive_rate_bps) = self.rate.get(now);
+                let detail = AckDetail::Full {
+                    rtt_us: micros32(self.rtt.smoothed()),
+                    rtt_var_us: micros32(self.rtt.variance()),
+                    available_packets: u32::try_from(room).unwrap_or(u32::MAX).max(2),
+                    receive_rate_pps,
+                    link_capacity_pps: self.capacity.pps(),
+                    receive_rate_bps,
+                };
+                Ack { number, next, detail }
+            }
+        };
+        self.write(now, Control::Ack(ack), out);
+    }
+}
+
+fn micros32(span: Micros) -> u32 {
+    u32::try_from(span.as_micros()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,114 @@
+//! Round-trip time from ACK to ACKACK, smoothed (draft §4.10).
+
+use crate::time::Micros;
+
+/// Smoothed round-trip time and its variance.
+#[derive(Clone, Copy, Debug)]
+pub struct Rtt {
+    smoothed_us: u64,
+    variance_us: u64,
+    longest_half_us: u64,
+    first_us: Option<u64>,
+}
+
+/// What is assumed before the first measurement: 100 ms.
+const INITIAL_US: u64 = 100_000;
+/// No round trip longer than this is believed: 10 minutes.
+const LONGEST_US: u64 = 600_000_000;
+
+impl Default for Rtt {
+    fn default() -> Self {
+        Self { smoothed_us: INITIAL_US, variance_us: INITIAL_US / 2, longest_half_us: 0, first_us: None }
+    }
+}
+
+impl Rtt {
+    /// Takes a measurement of our own.
+    pub fn sample(&mut self, rtt: Micros) {
+        let rtt = rtt.as_micros().min(LONGEST_US);
+        if self.first_us.is_none() {
+            self.first_us = Some(rtt);
+            (self.smoothed_us, self.variance_us) = (rtt, rtt / 2);
+        } else {
+            self.variance_us = (self.variance_us * 3 + self.smoothed_us.abs_diff(rtt)) / 4;
+            self.smoothed_us = (self.smoothed_us * 7 + rtt) / 8;
+        }
+        self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
+    }
+
+    /// Takes what the peer measured; counts only until there is a measurement of our own.
+    pub fn told_by_peer(&mut self, rtt_us: u32, variance_us: u32) {
+        if self.first_us.is_none() {
+            self.smoothed_us = u64::from(rtt_us).min(LONGEST_US);
+            self.variance_us = u64::from(variance_us).min(LONGEST_US);
+            self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
+        }
+    }
+
+    /// The smoothed round-trip time; 100 ms before anything was measured.
+    #[must_use]
+    pub const fn smoothed(&self) -> Micros {
+        Micros::from_micros(self.smoothed_us)
+    }
+
+    /// Its variance (mean deviation); 50 ms before anything was measured.
+    #[must_use]
+    pub const fn variance(&self) -> Micros {
+        Micros::from_micros(self.variance_us)
+    }
+
+    /// RTT + 4·RTTVar: an answer that took longer is overdue.
+    #[must_use]
+    pub const fn overdue(&self) -> Micros {
+        Micros::from_micros(self.smoothed_us + 4 * self.variance_us)
+    }
+
+    /// RTT − 4·RTTVar: no answer comes sooner.
+    #[must_use]
+    pub const fn soonest(&self) -> Micros {
+        Micros::from_micros(self.smoothed_us.saturating_sub(4 * self.variance_us))
+    }
+
+    /// The longest one-way time seen, as half a round trip.
+    #[must_use]
+    pub const fn longest_half(&self) -> Micros {
+        Micros::from_micros(self.longest_half_us)
+    }
+
+    /// The first measurement of our own.
+    #[must_use]
+    pub fn first(&self) -> Option<Micros> {
+        self.first_us.map(Micros::from_micros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_measurement_replaces_the_guess() {
+        let mut rtt = Rtt::default();
+        rtt.sample(Micros::from_millis(40));
+        assert_eq!((rtt.smoothed(), rtt.variance()), (Micros::from_millis(40), Micros::from_millis(20)));
+    }
+
+    #[test]
+    fn later_ones_are_smoothed_by_an_eighth_and_a_quarter() {
+        let mut rtt = Rtt::default();
+        rtt.sample(Micros::from_millis(40));
+        rtt.sample(Micros::from_millis(48));
+        assert_eq!((rtt.smoothed(), rtt.variance()), (Micros::from_millis(41), Micros::from_millis(17)));
+    }
+
+    #[test]
+    fn the_peers_word_counts_only_before_our_own() {
+        let mut rtt = Rtt::default();
+        rtt.told_by_peer(30_000, 2_000);
+        assert_eq!(rtt.overdue(), Micros::from_millis(38));
+        rtt.sample(Micros::from_millis(10));
+        rtt.told_by_peer(30_000, 2_000);
+        assert_eq!(rtt.smoothed(), Micros::from_millis(10));
+        assert_eq!(rtt.longest_half(), Micros::from_millis(15));
+    }
+}
