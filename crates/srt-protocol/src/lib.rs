@@ -3,6 +3,8 @@
 
 pub mod config;
 pub mod congestion;
+pub mod connection;
+pub mod endpoint;
 pub mod handshake;
 pub mod link;
 pub mod packet;

@@ -9,11 +9,15 @@
 
 mod error;
 mod options;
+mod stream_id;
 mod text;
 mod value;
 
 pub use error::ConfigError;
 pub use options::{Kind, Limits, OptionInfo, SocketOption, Stage, Support, Unit, When};
+pub use stream_id::{
+    STREAM_ID_MAX, StreamId, StreamIdBuilder, StreamIdError, StreamIdValue, StreamMode, StreamType,
+};
 pub use value::{Linger, OptionValue};
 
 use crate::time::Micros;
@@ -202,11 +206,8 @@ impl Config {
     /// [`ConfigError`] if the value is of another type, out of range, or of a feature that is not there yet, or if the
     /// option can only be read. Nothing is changed then.
     pub fn set(&mut self, option: SocketOption, value: impl Into<OptionValue>) -> Result<(), ConfigError> {
-        let info = option.info();
-        let value = check(info, value.into())?;
-        if info.when == When::ReadOnly {
-            return Err(ConfigError::ReadOnly { option });
-        }
+        let info = settable(option)?;
+        let value = self.check(info, value.into())?;
         if let Support::Later(feature) = info.support
             && value != info.default_value()
         {
@@ -247,11 +248,11 @@ impl Config {
     /// [`ConfigError::UnknownOption`], [`ConfigError::Unreadable`], or as [`set`](Self::set).
     pub fn set_text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let option = SocketOption::from_name(name)?;
-        self.set(option, text::parse(option.info(), text)?)
+        self.set(option, text::parse(settable(option)?, text)?)
     }
 
-    /// Sets many options, those first on which others depend (`transtype`, then `mss`, `fc`, then the rest in libsrt's
-    /// order), so that the order of a URI's parameters does not matter. Of two values for one option the later stands.
+    /// Sets many options, those first on which others depend (`transtype`, the UDP buffers, `mss`, then the rest in
+    /// libsrt's order), so that the order of a URI's parameters does not matter. Of two values for one option the later stands.
     ///
     /// # Errors
     /// As [`set_text`](Self::set_text), for the first that fails. Nothing is changed then.
@@ -262,7 +263,7 @@ impl Config {
         let mut values = Vec::new();
         for (name, text) in pairs {
             let option = SocketOption::from_name(name)?;
-            values.push((option, text::parse(option.info(), text)?));
+            values.push((option, text::parse(settable(option)?, text)?));
         }
         values.sort_by_key(|(option, _)| rank(*option));
         let mut changed = self.clone();
@@ -281,12 +282,8 @@ impl Config {
     pub fn get(&self, option: SocketOption) -> Result<OptionValue, ConfigError> {
         let info = option.info();
         let value = match option {
-            SocketOption::SndBuf => {
-                OptionValue::I32(self.send_packets.saturating_mul(self.bytes_per_packet()))
-            }
-            SocketOption::RcvBuf => {
-                OptionValue::I32(self.receive_window().saturating_mul(self.bytes_per_packet()))
-            }
+            SocketOption::SndBuf => OptionValue::I32(self.in_bytes(self.send_packets)),
+            SocketOption::RcvBuf => OptionValue::I32(self.in_bytes(self.receive_window())),
             SocketOption::PayloadSize => OptionValue::I32(self.payload_size.min(self.payload_max())),
             SocketOption::Latency => OptionValue::I32(self.receiver_latency_ms),
             SocketOption::BindToDevice => OptionValue::from(self.device.as_str()),
@@ -531,7 +528,38 @@ impl Config {
         millis_or_none(self.rcv_timeo_ms)
     }
 
-    /// Stores a value that passed the table's checks; the checks against other options are here.
+    /// The value in the type of the option, if it is in range.
+    fn check(&self, info: &'static OptionInfo, value: OptionValue) -> Result<OptionValue, ConfigError> {
+        let option = info.option;
+        let (limits, allowed) = match option {
+            SocketOption::PayloadSize => {
+                let max = self.payload_max();
+                let allowed = format!("0 to {max} bytes (MSS {} less headers)", self.mss);
+                (Limits::Int { min: 0, max: i64::from(max) }, allowed)
+            }
+            _ => (info.limits, info.allowed()),
+        };
+        let value = value.into_kind(info.kind).map_err(|value| match (info.kind, &value) {
+            (Kind::I32 | Kind::Linger, OptionValue::I64(_)) => {
+                ConfigError::OutOfRange { option, value: shown(info, &value), allowed: allowed.clone() }
+            }
+            _ => ConfigError::WrongType { option, given: value.kind(), expected: info.kind },
+        })?;
+        let fits = match &value {
+            OptionValue::Bool(_) => true,
+            OptionValue::Text(text) => limits.allows_text(text),
+            OptionValue::I32(_) | OptionValue::I64(_) | OptionValue::Linger(_) => {
+                value.as_int().is_some_and(|number| limits.allows_int(number))
+            }
+        };
+        if fits {
+            Ok(value)
+        } else {
+            Err(ConfigError::OutOfRange { option, value: shown(info, &value), allowed })
+        }
+    }
+
+    /// Stores a value that is in range.
     fn apply(&mut self, info: &'static OptionInfo, value: OptionValue) -> Result<(), ConfigError> {
         match (info.option, value) {
             // libsrt: a packet cannot be larger than the buffers of the UDP socket.
@@ -549,14 +577,6 @@ impl Config {
             (SocketOption::Latency, OptionValue::I32(latency)) => {
                 self.receiver_latency_ms = latency;
                 self.peer_latency_ms = latency;
-            }
-            (SocketOption::PayloadSize, OptionValue::I32(size)) if size > self.payload_max() => {
-                let allowed = format!("0 to {} bytes (MSS {} less 44)", self.payload_max(), self.mss);
-                return Err(ConfigError::OutOfRange {
-                    option: info.option,
-                    value: size.to_string(),
-                    allowed,
-                });
             }
             (SocketOption::BindToDevice, OptionValue::Text(name)) => match String::from_utf8(name) {
                 Ok(name) if !name.contains('\0') => self.device = name,
@@ -588,6 +608,12 @@ impl Config {
         self.mss - UDP_IP_HEADERS
     }
 
+    /// Bytes that so many packets take of SNDBUF or RCVBUF, as far as the option's type can tell.
+    fn in_bytes(&self, packets: i32) -> i32 {
+        let each = self.bytes_per_packet();
+        packets.min(i32::MAX / each) * each
+    }
+
     /// Longest payload over IPv4.
     fn payload_max(&self) -> i32 {
         (self.mss - UDP_IP_HEADERS - SRT_HEADER).min(LARGEST_PAYLOAD)
@@ -606,26 +632,12 @@ impl Default for Config {
     }
 }
 
-/// The value in the type of the option, if the table allows it.
-fn check(info: &'static OptionInfo, value: OptionValue) -> Result<OptionValue, ConfigError> {
-    let option = info.option;
-    let out_of_range = |value: &OptionValue| ConfigError::OutOfRange {
-        option,
-        value: shown(info, value),
-        allowed: info.allowed(),
-    };
-    let value = value.into_kind(info.kind).map_err(|value| match (info.kind, &value) {
-        (Kind::I32 | Kind::Linger, OptionValue::I64(_)) => out_of_range(&value),
-        _ => ConfigError::WrongType { option, given: value.kind(), expected: info.kind },
-    })?;
-    let allowed = match &value {
-        OptionValue::Bool(_) => true,
-        OptionValue::Text(text) => info.limits.allows_text(text),
-        OptionValue::I32(_) | OptionValue::I64(_) | OptionValue::Linger(_) => {
-            value.as_int().is_some_and(|number| info.limits.allows_int(number))
-        }
-    };
-    if allowed { Ok(value) } else { Err(out_of_range(&value)) }
+/// The row of an option that can be set at all.
+fn settable(option: SocketOption) -> Result<&'static OptionInfo, ConfigError> {
+    match option.info() {
+        info if info.when == When::ReadOnly => Err(ConfigError::ReadOnly { option }),
+        info => Ok(info),
+    }
 }
 
 /// A value for an error message: cut to 80 characters, and of a passphrase only its length.
@@ -634,6 +646,7 @@ fn shown(info: &OptionInfo, value: &OptionValue) -> String {
         OptionValue::Text(text) if info.limits == Limits::Secret => format!("one of {} bytes", text.len()),
         OptionValue::Text(text) if text.len() > 80 => format!("text of {} bytes", text.len()),
         OptionValue::Text(_) => format!("`{value}`"),
+        OptionValue::Linger(linger) => linger.seconds.to_string(),
         _ => value.to_string(),
     }
 }
@@ -676,4 +689,511 @@ fn millis_or_none(value: i32) -> Option<Micros> {
 /// A checked, non-negative number of bytes.
 fn bytes(number: i32) -> usize {
     usize::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Sets `option` on a fresh configuration.
+    fn set(option: SocketOption, value: impl Into<OptionValue>) -> Result<Config, ConfigError> {
+        let mut config = Config::live();
+        config.set(option, value).map(|()| config)
+    }
+
+    /// Sets an option by text on a fresh configuration and reads it back.
+    fn round(name: &str, text: &str) -> Result<OptionValue, ConfigError> {
+        let mut config = Config::live();
+        config.set_text(name, text)?;
+        config.get(SocketOption::from_name(name)?)
+    }
+
+    #[test]
+    fn a_fresh_configuration_has_the_defaults_of_the_table() {
+        let config = Config::live();
+        for info in SocketOption::all().filter(|info| info.readable()) {
+            assert_eq!(config.get(info.option), Ok(info.default_value()), "{}", info.name);
+        }
+        assert_eq!(config, Config::default());
+        assert_eq!(SocketOption::Version.info().default_value().as_int(), Some(i64::from(SRT_VERSION)));
+    }
+
+    #[test]
+    fn the_getters_tell_libsrts_defaults() {
+        let config = Config::live();
+        assert_eq!((config.mss(), config.flow_window(), config.payload_size()), (1500, 25_600, 1316));
+        assert_eq!((config.send_buffer_packets(), config.receive_buffer_packets()), (8192, 8192));
+        assert_eq!((config.udp_send_buffer(), config.udp_receive_buffer()), (65_536, 12_288_000));
+        assert_eq!((config.max_bw(), config.input_bw(), config.min_input_bw()), (-1, 0, 0));
+        assert_eq!((config.max_rexmit_bw(), config.overhead_percent()), (-1, 25));
+        assert_eq!(
+            (config.receiver_latency(), config.peer_latency()),
+            (Micros::from_millis(120), Micros::ZERO)
+        );
+        assert_eq!((config.linger(), config.send_drop_delay()), (Micros::ZERO, Some(Micros::ZERO)));
+        assert_eq!(config.connect_timeout(), Micros::from_secs(3));
+        assert_eq!(config.peer_idle_timeout(), Micros::from_secs(5));
+        assert!(config.tsbpd() && config.tlpktdrop() && config.nak_report() && config.drift_tracer());
+        assert!(config.send_blocking() && config.receive_blocking() && config.reuse_addr());
+        assert!(config.message_api() && config.congestion() == "live" && config.stream_id().is_empty());
+        assert_eq!((config.send_timeout(), config.receive_timeout()), (None, None));
+        assert_eq!((config.ip_ttl(), config.ip_tos(), config.ipv6_only()), (None, None, None));
+        assert_eq!(
+            (config.retransmit_algo(), config.loss_max_ttl(), config.min_version()),
+            (1, 0, 0x0001_0000)
+        );
+        assert_eq!(config.bind_to_device(), None);
+    }
+
+    /// Every value at the edge of an option's range is taken and read back, and its neighbour outside is refused.
+    #[test]
+    fn ranges_end_where_the_table_says() {
+        for info in SocketOption::all().filter(|info| info.when != When::ReadOnly) {
+            let (inside, outside) = match info.limits {
+                Limits::Int { min, max } => (vec![min, max], vec![min - 1, max.saturating_add(1)]),
+                Limits::OrNone { min, max } => (vec![-1, min, max], vec![-2, min - 1, max + 1]),
+                Limits::OneOf(values) => (values.to_vec(), vec![-1, 1, 17, 33]),
+                Limits::Named(values) => (values.iter().map(|&(_, value)| value).collect(), vec![-1, 2]),
+                _ => continue,
+            };
+            for value in inside {
+                let result = Config::live().set(info.option, value);
+                let later = matches!(info.support, Support::Later(_))
+                    && value != info.default_value().as_int().unwrap();
+                // The longest payload needs the largest MSS.
+                let beyond_mss = info.option == SocketOption::PayloadSize && value > 1456;
+                match result {
+                    Ok(()) => assert!(!later && !beyond_mss, "{}={value}", info.name),
+                    Err(ConfigError::Unsupported { option, .. }) => assert!(later && option == info.option),
+                    Err(error) => assert!(beyond_mss, "{error}"),
+                }
+            }
+            for value in outside {
+                if info.limits.allows_int(value) {
+                    assert_eq!(value, i64::MAX, "only a 64-bit range has no outside");
+                    continue;
+                }
+                let error = Config::live().set(info.option, value).unwrap_err();
+                assert!(matches!(error, ConfigError::OutOfRange { .. }), "{error}");
+                let message = error.to_string();
+                assert!(
+                    message.starts_with(&format!("{}: {value} is not allowed; allowed: ", info.name)),
+                    "{message}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_that_can_be_set_reads_back_as_it_was_set() {
+        for info in SocketOption::all().filter(|info| info.readable() && info.support == Support::Now) {
+            let values: Vec<OptionValue> = match (info.option, info.kind) {
+                (SocketOption::Version, _) => continue,
+                (SocketOption::SndBuf | SocketOption::RcvBuf, _) => {
+                    vec![(1472 * 32).into(), (1472 * 25_600).into()]
+                }
+                (SocketOption::UdpSndBuf | SocketOption::UdpRcvBuf, _) => vec![1500.into(), i32::MAX.into()],
+                (SocketOption::PayloadSize, _) => vec![0.into(), 1.into(), 1456.into()],
+                (_, Kind::Bool) => vec![false.into(), true.into()],
+                (_, Kind::Text) => vec!["".into(), "x".repeat(15).into()],
+                (_, Kind::Linger) => {
+                    vec![Linger { on: false, seconds: 5 }.into(), Linger::seconds(180).into()]
+                }
+                (_, kind) => {
+                    let (Limits::Int { min, max } | Limits::OrNone { min, max }) = info.limits else {
+                        panic!("{info:?}")
+                    };
+                    let typed = |value: i64| OptionValue::from(value).into_kind(kind).unwrap();
+                    vec![typed(min), typed(max)]
+                }
+            };
+            for value in values {
+                let config = set(info.option, value.clone()).unwrap();
+                assert_eq!(config.get(info.option), Ok(value.clone()), "{}", info.name);
+                if info.kind != Kind::Linger {
+                    let mut again = Config::live();
+                    again.set_text(info.name, &value.to_string()).unwrap();
+                    assert_eq!(again, config, "{}={value}", info.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_getters_tell_follows_what_was_set() {
+        let mut config = Config::live();
+        let pairs = [
+            ("linger", "3"),
+            ("snddropdelay", "-1"),
+            ("ipttl", "64"),
+            ("iptos", "0xB8"),
+            ("ipv6only", "1"),
+            ("sndtimeo", "250"),
+            ("rcvtimeo", "0"),
+            ("retransmitalgo", "0"),
+            ("bindtodevice", "eth0"),
+            ("streamid", "#!::r=cam"),
+            ("minversion", "1.3.0"),
+            ("lossmaxttl", "50"),
+            ("tsbpdmode", "no"),
+            ("oheadbw", "100"),
+            ("payloadsize", "0"),
+            ("peeridletimeo", "2s"),
+            ("drifttracer", "off"),
+        ];
+        config.set_all_text(pairs).unwrap();
+        assert_eq!((config.linger(), config.send_drop_delay()), (Micros::from_secs(3), None));
+        assert_eq!(
+            (config.ip_ttl(), config.ip_tos(), config.ipv6_only()),
+            (Some(64), Some(0xB8), Some(true))
+        );
+        assert_eq!(config.send_timeout(), Some(Micros::from_millis(250)));
+        assert_eq!((config.receive_timeout(), config.retransmit_algo()), (Some(Micros::ZERO), 0));
+        assert_eq!((config.bind_to_device(), config.stream_id()), (Some("eth0"), b"#!::r=cam".as_slice()));
+        assert_eq!((config.min_version(), config.loss_max_ttl()), (0x0001_0300, 50));
+        assert_eq!((config.tsbpd(), config.drift_tracer(), config.overhead_percent()), (false, false, 100));
+        assert_eq!((config.payload_size(), config.peer_idle_timeout()), (1456, Micros::from_secs(2)));
+    }
+
+    #[test]
+    fn latency_sets_both_directions_and_reads_the_receivers() {
+        let mut config = set(SocketOption::Latency, 300).unwrap();
+        assert_eq!(
+            (config.receiver_latency(), config.peer_latency()),
+            (Micros::from_millis(300), Micros::from_millis(300))
+        );
+        config.set(SocketOption::RcvLatency, 400).unwrap();
+        assert_eq!(config.get(SocketOption::Latency), Ok(OptionValue::I32(400)));
+        assert_eq!(config.get(SocketOption::PeerLatency), Ok(OptionValue::I32(300)));
+    }
+
+    #[test]
+    fn a_latency_beyond_the_handshakes_field_is_kept_and_used_as_far_as_the_field_goes() {
+        let config = set(SocketOption::Latency, i32::MAX).unwrap();
+        assert_eq!(config.get(SocketOption::RcvLatency), Ok(OptionValue::I32(i32::MAX)));
+        assert_eq!(config.receiver_latency(), Micros::from_millis(65_535));
+        assert_eq!(config.peer_latency(), Micros::from_millis(65_535));
+    }
+
+    #[test]
+    fn buffers_are_kept_in_whole_packets() {
+        let config = set(SocketOption::SndBuf, 1472 * 100 + 1471).unwrap();
+        assert_eq!(config.send_buffer_packets(), 100);
+        assert_eq!(config.get(SocketOption::SndBuf), Ok(OptionValue::I32(147_200)));
+        assert_eq!(set(SocketOption::SndBuf, 1).unwrap().send_buffer_packets(), 1);
+        assert_eq!(set(SocketOption::RcvBuf, 1).unwrap().receive_buffer_packets(), 32);
+        assert_eq!(set(SocketOption::RcvBuf, 1472 * 33).unwrap().receive_buffer_packets(), 33);
+
+        let mut config = Config::live();
+        config.set(SocketOption::Mss, 1400).unwrap();
+        assert_eq!(
+            config.get(SocketOption::RcvBuf),
+            Ok(OptionValue::I32(8192 * 1372)),
+            "packets, read in the new size"
+        );
+        config.set(SocketOption::Mss, 76).unwrap();
+        config.set(SocketOption::SndBuf, i32::MAX).unwrap();
+        config.set(SocketOption::Mss, 1500).unwrap();
+        assert_eq!(
+            config.get(SocketOption::SndBuf),
+            Ok(OptionValue::I32(i32::MAX / 1472 * 1472)),
+            "no overflow"
+        );
+    }
+
+    #[test]
+    fn the_receive_buffer_never_exceeds_the_flow_window_in_whichever_order_they_are_set() {
+        let wish = 1472 * 50_000;
+        let mut config = set(SocketOption::RcvBuf, wish).unwrap();
+        assert_eq!(config.receive_buffer_packets(), 25_600);
+        assert_eq!(config.get(SocketOption::RcvBuf), Ok(OptionValue::I32(25_600 * 1472)));
+        config.set(SocketOption::Fc, 60_000).unwrap();
+        assert_eq!(config.receive_buffer_packets(), 50_000);
+        config.set(SocketOption::Fc, 32).unwrap();
+        assert_eq!(config.receive_buffer_packets(), 32);
+    }
+
+    #[test]
+    fn the_payload_fits_the_mss() {
+        let mut config = Config::live();
+        assert_eq!((config.payload_limit(false), config.payload_limit(true)), (1456, 1436));
+        assert_eq!(
+            config.set(SocketOption::PayloadSize, 1457).unwrap_err().to_string(),
+            "payloadsize: 1457 is not allowed; allowed: 0 to 1456 bytes (MSS 1500 less headers)"
+        );
+        config.set(SocketOption::PayloadSize, 1456).unwrap();
+        config.set(SocketOption::Mss, 1000).unwrap();
+        assert_eq!(config.payload_size(), 956);
+        assert_eq!(config.get(SocketOption::PayloadSize), Ok(OptionValue::I32(956)));
+        assert!(config.set(SocketOption::PayloadSize, 957).is_err());
+        config.set(SocketOption::Mss, 9000).unwrap();
+        assert_eq!(config.payload_size(), 1456, "the wish is kept");
+        config.set(SocketOption::PayloadSize, 8956).unwrap();
+        config.set(SocketOption::PayloadSize, 0).unwrap();
+        assert_eq!(
+            (config.payload_size(), config.get(SocketOption::PayloadSize)),
+            (8956, Ok(OptionValue::I32(0)))
+        );
+        config.set(SocketOption::Mss, 65_536).unwrap();
+        assert_eq!(config.payload_limit(false) + 16 + 8 + 20, 65_535, "the longest IPv4 packet");
+        config.set(SocketOption::Mss, 76).unwrap();
+        assert_eq!((config.payload_limit(false), config.payload_limit(true)), (32, 12));
+    }
+
+    #[test]
+    fn the_mss_is_cut_to_the_udp_buffers_and_they_are_raised_to_it() {
+        let mut config = set(SocketOption::UdpSndBuf, 100).unwrap();
+        assert_eq!(config.udp_send_buffer(), 1500);
+        config.set(SocketOption::Mss, 9000).unwrap();
+        assert_eq!(config.mss(), 1500);
+        config.set(SocketOption::UdpSndBuf, 0).unwrap();
+        config.set(SocketOption::UdpRcvBuf, 0).unwrap();
+        assert_eq!((config.udp_send_buffer(), config.udp_receive_buffer()), (1500, 1500));
+    }
+
+    #[test]
+    fn the_order_of_a_uris_parameters_does_not_matter() {
+        let jumbo = [("payloadsize", "8000"), ("rcvbuf", "80000000"), ("fc", "60000"), ("mss", "9000")];
+        let late_type = [("latency", "250"), ("transtype", "live"), ("linger", "9")];
+        for pairs in [jumbo.as_slice(), late_type.as_slice()] {
+            let mut forwards = Config::live();
+            forwards.set_all_text(pairs.iter().copied()).unwrap();
+            let mut backwards = Config::live();
+            backwards.set_all_text(pairs.iter().rev().copied()).unwrap();
+            assert_eq!(forwards, backwards);
+            assert_ne!(forwards, Config::live());
+        }
+        let mut config = Config::live();
+        config.set_all_text([("latency", "1"), ("rcvlatency", "2"), ("LATENCY", "3")]).unwrap();
+        assert_eq!(config.get(SocketOption::RcvLatency), Ok(OptionValue::I32(2)), "in libsrt's order of ids");
+        assert_eq!(
+            config.get(SocketOption::PeerLatency),
+            Ok(OptionValue::I32(3)),
+            "the later of two for one option"
+        );
+    }
+
+    #[test]
+    fn many_options_are_set_all_or_none() {
+        let mut config = Config::live();
+        let error = config.set_all_text([("latency", "300"), ("oheadbw", "3")]).unwrap_err();
+        assert_eq!(error.to_string(), "oheadbw: 3 is not allowed; allowed: 5 to 100 %");
+        assert!(config.set_all_text([("latency", "300"), ("latenzy", "3")]).is_err());
+        assert_eq!(config, Config::live());
+    }
+
+    #[test]
+    fn transtype_live_goes_back_to_the_options_of_live_mode() {
+        let mut config = Config::live();
+        let changed = [
+            ("tsbpdmode", "0"),
+            ("latency", "9"),
+            ("tlpktdrop", "0"),
+            ("snddropdelay", "7"),
+            ("nakreport", "0"),
+            ("retransmitalgo", "0"),
+            ("payloadsize", "188"),
+            ("linger", "4"),
+        ];
+        config.set_all_text(changed).unwrap();
+        config.set(SocketOption::Fc, 100).unwrap();
+        config.set(SocketOption::TransType, 0).unwrap();
+        assert_eq!(config, set(SocketOption::Fc, 100).unwrap(), "the flow window is none of them");
+    }
+
+    #[test]
+    fn features_of_later_are_refused_by_name_unless_they_stay_at_their_default() {
+        let later = [
+            ("passphrase", "verylongpassword"),
+            ("pbkeylen", "16"),
+            ("kmrefreshrate", "1024"),
+            ("kmpreannounce", "8"),
+            ("cryptomode", "2"),
+            ("enforcedencryption", "no"),
+            ("rendezvous", "yes"),
+            ("groupconnect", "1"),
+            ("groupminstabletimeo", "61"),
+            ("packetfilter", "fec,cols:10"),
+            ("transtype", "file"),
+            ("congestion", "file"),
+            ("congestion", "vod"),
+            ("messageapi", "0"),
+        ];
+        for (name, text) in later {
+            let error = round(name, text).unwrap_err();
+            assert!(matches!(error, ConfigError::Unsupported { .. }), "{error}");
+            assert!(error.to_string().starts_with(&format!("{name}: ")), "{error}");
+            assert!(error.to_string().contains("not supported yet"), "{error}");
+        }
+        for info in SocketOption::all().filter(|info| matches!(info.support, Support::Later(_))) {
+            let config = set(info.option, info.default_value()).unwrap();
+            assert_eq!(config, Config::live(), "{}", info.name);
+        }
+        assert_eq!(
+            round("pbkeylen", "24").unwrap_err().to_string(),
+            "pbkeylen: 24 is not supported yet (encryption); only the default is: 0"
+        );
+    }
+
+    #[test]
+    fn no_error_shows_a_passphrase() {
+        for secret in ["hunter2", "hunter2-hunter2", &"hunter2".repeat(20)] {
+            let error = round("passphrase", secret).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+        assert!(!format!("{:?}", OptionValue::from("hunter2")).contains("hunter2"));
+        assert_eq!(
+            round("passphrase", "short").unwrap_err().to_string(),
+            "passphrase: one of 5 bytes is not allowed; allowed: empty, or 10 to 80 bytes"
+        );
+    }
+
+    #[test]
+    fn facts_of_a_socket_are_neither_set_nor_read() {
+        let facts: Vec<_> = SocketOption::all().filter(|info| info.when == When::ReadOnly).collect();
+        assert_eq!(facts.len(), 11);
+        for info in facts {
+            let option = info.option;
+            assert_eq!(set(option, 1), Err(ConfigError::ReadOnly { option }));
+            assert_eq!(Config::live().set_text(info.name, "nonsense"), Err(ConfigError::ReadOnly { option }));
+            if option != SocketOption::Version {
+                assert_eq!(Config::live().get(option), Err(ConfigError::SocketFact { option }));
+            }
+        }
+        assert_eq!(Config::live().get(SocketOption::Version), Ok(OptionValue::I32(0x0001_0505)));
+        for option in [SocketOption::Passphrase, SocketOption::TransType] {
+            assert_eq!(Config::live().get(option), Err(ConfigError::WriteOnly { option }));
+        }
+    }
+
+    #[test]
+    fn an_option_is_set_at_its_time_only() {
+        let mut config = Config::live();
+        for (stage, mss, latency, max_bw) in [
+            (Stage::Created, true, true, true),
+            (Stage::Bound, false, true, true),
+            (Stage::Active, false, false, true),
+        ] {
+            assert_eq!(config.set_in(stage, SocketOption::Mss, 1400).is_ok(), mss);
+            assert_eq!(config.set_in(stage, SocketOption::Latency, 100).is_ok(), latency);
+            assert_eq!(config.set_in(stage, SocketOption::MaxBw, 100).is_ok(), max_bw);
+            let read_only = config.set_in(stage, SocketOption::State, 1);
+            assert_eq!(read_only, Err(ConfigError::ReadOnly { option: SocketOption::State }));
+        }
+        assert_eq!(
+            config.set_in(Stage::Active, SocketOption::Latency, 1).unwrap_err().to_string(),
+            "latency: can be set only before the socket listens or connects; the socket is listening, connecting or connected"
+        );
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_or_means_the_same() {
+        assert_eq!(
+            set(SocketOption::Latency, "120").unwrap_err().to_string(),
+            "latency: takes a whole number (32 bits), got text"
+        );
+        assert!(set(SocketOption::Latency, true).is_err());
+        assert!(set(SocketOption::StreamId, 7).is_err());
+        assert!(set(SocketOption::TlPktDrop, "no").is_err(), "text is for `set_text`");
+        assert!(set(SocketOption::MaxBw, Linger::OFF).is_err());
+        assert!(!set(SocketOption::TlPktDrop, 0).unwrap().tlpktdrop());
+        assert!(set(SocketOption::TlPktDrop, 2_i64).unwrap().tlpktdrop(), "as libsrt reads an int");
+        assert_eq!(set(SocketOption::MaxBw, 7_i32).unwrap().max_bw(), 7);
+        assert_eq!(set(SocketOption::Fc, 100_u32).unwrap().flow_window(), 100);
+        assert_eq!(set(SocketOption::Linger, 5).unwrap().linger(), Micros::from_secs(5));
+        assert_eq!(
+            set(SocketOption::Fc, u32::MAX).unwrap_err().to_string(),
+            "fc: 4294967295 is not allowed; allowed: 32 to 2147483647 packets"
+        );
+        assert!(set(SocketOption::Linger, u32::MAX).is_err());
+        assert!(set(SocketOption::Linger, Linger { on: true, seconds: -1 }).is_err());
+    }
+
+    #[test]
+    fn texts_have_their_lengths() {
+        let long = |len| "x".repeat(len);
+        assert!(set(SocketOption::StreamId, long(512)).is_ok());
+        assert_eq!(
+            set(SocketOption::StreamId, long(513)).unwrap_err().to_string(),
+            "streamid: text of 513 bytes is not allowed; allowed: at most 512 bytes"
+        );
+        assert_eq!(set(SocketOption::StreamId, b"\0\xFF".as_slice()).unwrap().stream_id(), b"\0\xFF");
+        assert!(set(SocketOption::BindToDevice, long(15)).is_ok());
+        assert!(set(SocketOption::BindToDevice, long(16)).is_err());
+        assert!(set(SocketOption::BindToDevice, b"eth\xFF".as_slice()).is_err());
+        assert!(set(SocketOption::BindToDevice, "eth\0").is_err());
+        assert_eq!(
+            set(SocketOption::Congestion, "bbr").unwrap_err().to_string(),
+            "congestion: `bbr` is not allowed; allowed: live, file or vod"
+        );
+    }
+
+    #[test]
+    fn a_refused_value_changes_nothing() {
+        let mut config = set(SocketOption::Latency, 77).unwrap();
+        let before = config.clone();
+        for (name, text) in
+            [("latency", "-1"), ("mss", "75"), ("streamid", &"x".repeat(513)), ("transtype", "file")]
+        {
+            assert!(config.set_text(name, text).is_err());
+        }
+        assert_eq!(config, before);
+    }
+
+    /// A write to any option with any number, as the table or not.
+    fn writes() -> impl Strategy<Value = Vec<(usize, i64)>> {
+        let number = prop_oneof![any::<i64>(), -2..70_000_i64, any::<i32>().prop_map(i64::from)];
+        proptest::collection::vec((0..SocketOption::all().len(), number), 0..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn whatever_was_set_the_configuration_is_valid(writes in writes()) {
+            let mut config = Config::live();
+            for (index, number) in writes {
+                let option = SocketOption::all().nth(index).unwrap().option;
+                let before = config.clone();
+                if config.set(option, number).is_err() {
+                    prop_assert_eq!(&config, &before);
+                }
+                prop_assert!((76..=65_536).contains(&config.mss()));
+                prop_assert!(config.mss() <= config.udp_send_buffer().min(config.udp_receive_buffer()));
+                prop_assert!(config.send_buffer_packets() >= 1);
+                prop_assert!((32..=config.flow_window()).contains(&config.receive_buffer_packets()));
+                prop_assert!((1..=config.payload_limit(false)).contains(&config.payload_size()));
+                prop_assert!(config.payload_limit(true) >= 12);
+                prop_assert!((5..=100).contains(&config.overhead_percent()));
+                prop_assert!(config.max_bw() >= -1 && config.max_rexmit_bw() >= -1);
+                prop_assert!(config.input_bw() >= 0 && config.min_input_bw() >= 0);
+            }
+            // Reading an option and setting what was read changes nothing, whatever depends on what.
+            for info in SocketOption::all().filter(|info| info.readable() && info.when != When::ReadOnly) {
+                let value = config.get(info.option).unwrap();
+                prop_assert_eq!(value.kind(), info.kind);
+                let mut again = config.clone();
+                prop_assert_eq!(again.set(info.option, value.clone()), Ok(()), "{}", info.name);
+                prop_assert_eq!(again.get(info.option), Ok(value), "{}", info.name);
+            }
+        }
+
+        #[test]
+        fn arbitrary_names_and_texts_never_panic(name in "\\PC{0,12}", index in 0..SocketOption::all().len(), text in text_forms()) {
+            let mut config = Config::live();
+            let _ = config.set_text(&name, &text);
+            let _ = config.set_text(SocketOption::all().nth(index).unwrap().name, &text);
+        }
+    }
+
+    /// Texts in which numbers and units are frequent.
+    fn text_forms() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "\\PC{0,30}",
+            "[-+]?[0-9]{0,25}([.][0-9]{0,25})? ?[kKmMgG]?i?(bps|B/s|b|B|bit/s|s|ms|µs|%)?",
+            "[-+]?0[xX][0-9a-fA-F]{0,20}"
+        ]
+    }
 }

@@ -111,7 +111,7 @@ options! {
     Sender = 21, "sender", "SRTO_SENDER", Bool, Pre, "false", Limits::Bool, None, Support::Now;
     /// Timestamp-based delivery: a packet is handed out at its origin time plus the latency (draft §4.5).
     TsbpdMode = 22, "tsbpdmode", "SRTO_TSBPDMODE", Bool, Pre, "true", Limits::Bool, None, Support::Now;
-    /// Sets both RCVLATENCY and PEERLATENCY; reads RCVLATENCY.
+    /// Delay from origin to play: sets both RCVLATENCY and PEERLATENCY, and reads RCVLATENCY.
     Latency = 23, "latency", "SRTO_LATENCY", I32, Pre, "120", Limits::Int { min: 0, max: I32_MAX }, Milliseconds, Support::Now;
     /// Rate of the input, for MAXBW=0; 0 measures it.
     InputBw = 24, "inputbw", "SRTO_INPUTBW", I64, Any, "0", Limits::Int { min: 0, max: i64::MAX }, BytesPerSecond, Support::Now;
@@ -189,7 +189,7 @@ options! {
     /// Type of the group that an accepted socket joins (`SRT_GROUP_TYPE`).
     GroupType = 59, "grouptype", "SRTO_GROUPTYPE", I32, ReadOnly, "0", Limits::Int { min: 0, max: 2 }, None, Support::Now;
     /// Packet filter and its parameters, such as `fec,cols:10,rows:5`; empty is none.
-    PacketFilter = 60, "packetfilter", "SRTO_PACKETFILTER", Text, Pre, "", Limits::Length { max: 512 }, None, Support::Later("packet filters");
+    PacketFilter = 60, "packetfilter", "SRTO_PACKETFILTER", Text, Pre, "", Limits::Length { max: 64 }, None, Support::Later("packet filters");
     /// What is sent again on loss: 1 what was reported, 0 also what is merely unacknowledged.
     RetransmitAlgo = 61, "retransmitalgo", "SRTO_RETRANSMITALGO", I32, Pre, "1", Limits::Int { min: 0, max: 1 }, None, Support::Now;
     /// Cipher: 0 as the peer has it, 1 AES-CTR, 2 AES-GCM.
@@ -303,7 +303,7 @@ impl OptionInfo {
         }
     }
 
-    /// What may be set, as a sentence part: `0..=2147483647 ms`.
+    /// What may be set, as part of a sentence: `0 to 2147483647 ms`.
     pub fn allowed(&self) -> String {
         match self.unit.suffix() {
             "" => self.limits.to_string(),
@@ -461,7 +461,7 @@ impl fmt::Display for Limits {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Bool => out.write_str("yes or no"),
-            Self::Int { min, max } if max >= I32_MAX => write!(out, "{min} or more"),
+            Self::Int { min, max: i64::MAX } => write!(out, "{min} or more"),
             Self::Int { min, max } => write!(out, "{min} to {max}"),
             Self::OrNone { min, max } => write!(out, "-1, or {min} to {max}"),
             Self::OneOf(values) => write_list(out, values.iter()),
@@ -572,4 +572,126 @@ fn write_list<T: fmt::Display>(
         write!(out, "{item}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `SRT_SOCKOPT` of libsrt 1.5.5 with its numbers, from the header.
+    const LIBSRT: &str = "MSS 0 SNDSYN 1 RCVSYN 2 ISN 3 FC 4 SNDBUF 5 RCVBUF 6 LINGER 7 UDP_SNDBUF 8 UDP_RCVBUF 9 \
+        RENDEZVOUS 12 SNDTIMEO 13 RCVTIMEO 14 REUSEADDR 15 MAXBW 16 STATE 17 EVENT 18 SNDDATA 19 RCVDATA 20 SENDER 21 \
+        TSBPDMODE 22 LATENCY 23 INPUTBW 24 OHEADBW 25 PASSPHRASE 26 PBKEYLEN 27 KMSTATE 28 IPTTL 29 IPTOS 30 TLPKTDROP 31 \
+        SNDDROPDELAY 32 NAKREPORT 33 VERSION 34 PEERVERSION 35 CONNTIMEO 36 DRIFTTRACER 37 MININPUTBW 38 SNDKMSTATE 40 \
+        RCVKMSTATE 41 LOSSMAXTTL 42 RCVLATENCY 43 PEERLATENCY 44 MINVERSION 45 STREAMID 46 CONGESTION 47 MESSAGEAPI 48 \
+        PAYLOADSIZE 49 TRANSTYPE 50 KMREFRESHRATE 51 KMPREANNOUNCE 52 ENFORCEDENCRYPTION 53 IPV6ONLY 54 PEERIDLETIMEO 55 \
+        BINDTODEVICE 56 GROUPCONNECT 57 GROUPMINSTABLETIMEO 58 GROUPTYPE 59 PACKETFILTER 60 RETRANSMITALGO 61 \
+        CRYPTOMODE 62 MAXREXMITBW 63";
+
+    #[test]
+    fn every_option_of_libsrt_is_there_under_its_number() {
+        let ours: Vec<_> =
+            SocketOption::all().flat_map(|info| [info.sro[5..].to_owned(), info.id.to_string()]).collect();
+        assert_eq!(ours, LIBSRT.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn each_row_agrees_with_itself() {
+        for info in SocketOption::all() {
+            assert_eq!(info.sro, format!("SRTO_{}", info.name.to_uppercase()));
+            assert_eq!(info.option.info(), info);
+            assert_eq!(format!("{:?}", info.option).to_lowercase(), info.name.replace('_', ""));
+            assert_eq!(
+                (info.option.id(), info.option.name(), info.option.to_string().as_str()),
+                (info.id, info.name, info.name)
+            );
+            assert_eq!(SocketOption::from_id(info.id), Some(info.option));
+            assert!(
+                !info.doc.is_empty() && info.doc.ends_with(|end| ['.', ';', ':'].contains(&end)),
+                "{}",
+                info.doc
+            );
+            let default = text::parse(info, info.default).expect("a default can be read");
+            assert_eq!((default.kind(), &default), (info.kind, &info.default_value()), "{}", info.name);
+            let allowed = match &default {
+                OptionValue::Bool(_) => info.limits == Limits::Bool,
+                OptionValue::Text(text) => info.limits.allows_text(text),
+                number => info.limits.allows_int(number.as_int().unwrap()),
+            };
+            assert!(allowed, "the default of {} is out of range", info.name);
+        }
+    }
+
+    #[test]
+    fn ids_that_libsrt_left_out_are_none() {
+        for id in [-1, 10, 11, 39, 64, i32::MAX, i32::MIN] {
+            assert_eq!(SocketOption::from_id(id), None);
+        }
+    }
+
+    #[test]
+    fn a_name_is_known_with_and_without_its_prefix_and_in_any_case() {
+        for name in ["latency", "LATENCY", "Latency", "SRTO_LATENCY", "srto_latency", " latency "] {
+            assert_eq!(SocketOption::from_name(name), Ok(SocketOption::Latency));
+        }
+        assert_eq!(SocketOption::from_name("tsbpd"), Ok(SocketOption::TsbpdMode));
+        assert_eq!(SocketOption::from_name("UDP_SNDBUF"), Ok(SocketOption::UdpSndBuf));
+        for info in SocketOption::all() {
+            assert_eq!(SocketOption::from_name(info.name), Ok(info.option));
+            assert_eq!(SocketOption::from_name(info.sro), Ok(info.option));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_one() {
+        let hint = |name: &str| match SocketOption::from_name(name) {
+            Err(ConfigError::UnknownOption { hint, .. }) => hint,
+            other => panic!("{other:?}"),
+        };
+        for (slip, meant) in [
+            ("latenzy", "latency"),
+            ("SRTO_LATENCI", "latency"),
+            ("pasphrase", "passphrase"),
+            ("stream_id", "streamid"),
+            ("max_bw", "maxbw"),
+            ("rcvlatancy", "rcvlatency"),
+            ("peeridletimeout", "peeridletimeo"),
+            ("ms", "mss"),
+        ] {
+            assert_eq!(hint(slip), Some(meant), "{slip}");
+        }
+        for far in ["", "zzzzzzzz", "frobnicate", "SRTO_", "ä", "äöüßx", &"latency".repeat(50)] {
+            assert_eq!(hint(far), None, "{far}");
+        }
+        assert_eq!(
+            SocketOption::from_name("latenzy").unwrap_err().to_string(),
+            "unknown option `latenzy`; did you mean `latency`?"
+        );
+        assert_eq!(SocketOption::from_name("foobar").unwrap_err().to_string(), "unknown option `foobar`");
+        let Err(ConfigError::UnknownOption { name, .. }) = SocketOption::from_name(&"ü".repeat(500)) else {
+            panic!()
+        };
+        assert_eq!(name, "ü".repeat(40));
+    }
+
+    #[test]
+    fn limits_read_as_a_sentence() {
+        let allowed = |option: SocketOption| option.info().allowed();
+        assert_eq!(allowed(SocketOption::TlPktDrop), "yes or no");
+        assert_eq!(allowed(SocketOption::Latency), "0 to 2147483647 ms");
+        assert_eq!(allowed(SocketOption::MaxBw), "-1 or more bytes/s");
+        assert_eq!(allowed(SocketOption::IpTtl), "-1, or 1 to 255 hops");
+        assert_eq!(allowed(SocketOption::PbKeyLen), "0, 16, 24 or 32 bytes");
+        assert_eq!(allowed(SocketOption::TransType), "live (0) or file (1)");
+        assert_eq!(allowed(SocketOption::Congestion), "live, file or vod");
+        assert_eq!(allowed(SocketOption::StreamId), "at most 512 bytes");
+    }
+
+    #[test]
+    fn edit_distance_counts_letters() {
+        assert_eq!(edit_distance("", "mss"), 3);
+        assert_eq!(edit_distance("mss", "mss"), 0);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("latency", ""), 7);
+    }
 }

@@ -138,11 +138,6 @@ impl AckState {
         }
         Some(now.saturating_since(entry.at))
     }
-
-    /// True once the peer confirmed an ACK of ours: it follows the protocol.
-    pub(crate) const fn number(&self) -> u32 {
-        self.number
-    }
 }
 
 #[cfg(test)]

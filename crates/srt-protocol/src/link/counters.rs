@@ -32,8 +32,6 @@ pub struct LinkCounters {
     pub naks_received: u64,
     /// The farthest a packet without R flag came after its place, in packets.
     pub reorder_distance: u32,
-    /// Microseconds in which there was something to send or to be acknowledged.
-    pub busy_us: u64,
     /// Control packets that said what cannot be: an ACK or NAK of what was never sent, a DROPREQ far ahead.
     pub implausible: u64,
     /// Packets of the tail sent again because nothing was heard of them.

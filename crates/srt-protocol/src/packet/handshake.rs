@@ -352,7 +352,8 @@ mod tests {
                 peer_ip,
                 extensions: Extensions::List(&blocks),
             };
-            prop_assert_eq!(Handshake::parse(&written(&handshake)), Ok(handshake));
+            let bytes = written(&handshake);
+            prop_assert_eq!(Handshake::parse(&bytes), Ok(handshake));
         }
 
         #[test]

@@ -50,7 +50,6 @@ pub const UDP_IP_OVERHEAD: usize = 28;
 /// One datagram, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the F bit has two values")]
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack for as long as one packet is handled")]
 pub enum Packet<'a> {
     /// A piece of the stream (draft §3.1).
     Data(DataPacket<'a>),
@@ -128,6 +127,94 @@ mod tests {
             Packet::parse(&[]),
             Err(PacketError::Truncated { kind: PacketKind::Header, need: 16, got: 0 })
         );
+    }
+
+    /// What srt-live-transmit 1.5.1 and a listener of the same version said to each other: a stream ID, a passphrase, losses.
+    const CONVERSATION: [&str; 10] = [
+        // Induction, caller
+        "8000000000000000000000c100000000000000040000000270af0e21000005dc000020000000000108794d36 \
+         000000000100007f000000000000000000000000",
+        // Induction, listener
+        "80000000000000000006ffc608794d360000000500004a1770af0e21000005dc000020000000000108794d36 \
+         740ce7bd0100007f000000000000000000000000",
+        // Conclusion, caller
+        "80000000000000000000083100000000000000050000000770af0e21000005dc00002000ffffffff08794d36 \
+         740ce7bd0100007f0000000000000000000000000001000300010501000000bf00780000000500063a3a2123 \
+         696c3d722c31657675703d6d73696c62000000680003000e1220290100000000020002000000040494c1cd3e \
+         c3fd67dd6b46c1976e4a5cce6220aea038f0a3cb6d994e67d26b2669372c85d9b117cb37",
+        // Conclusion, listener
+        "8000000000000000000003e408794d36000000050000000370af0e21000005dc00002000ffffffff1b2a0013 \
+         740ce7bd0100007f0000000000000000000000000002000300010501000000bf007800780004000e12202901 \
+         00000000020002000000040494c1cd3ec3fd67dd6b46c1976e4a5cce6220aea038f0a3cb6d994e67d26b2669 \
+         372c85d9b117cb37",
+        // KEEPALIVE
+        "8001000000000000004ef11f1b2a001300000000",
+        // ACK
+        "80020000000000010003490708794d3670af0e2b000186a00000c35000001ff500000000000003e800000000",
+        // NAK of a range
+        "8003000000000000000315b208794d36f0af0e2770af0e29",
+        // NAK of one packet
+        "80030000000000000004cbf608794d3670af0e31",
+        // ACKACK
+        "8006000000000001000352a71b2a001300000000",
+        // SHUTDOWN
+        "8005000000000000005cd8241b2a001300000000",
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_libsrt_sent_is_read_and_written_again_byte_for_byte() {
+        for hex in CONVERSATION {
+            let datagram = bytes(hex);
+            let Ok(Packet::Control(packet)) = Packet::parse(&datagram) else { panic!("{hex}") };
+            let mut again = Vec::new();
+            packet.write(&mut again);
+            assert_eq!(again, datagram, "{packet:?}");
+            // A handshake's blocks once more, from the values that were read.
+            if let Control::Handshake(handshake) = packet.control {
+                let blocks: Result<Vec<_>, _> = handshake.extensions.iter().collect();
+                let blocks = blocks.unwrap();
+                let rewritten = Handshake { extensions: Extensions::List(&blocks), ..handshake };
+                again.clear();
+                ControlPacket { control: Control::Handshake(rewritten), ..packet }.write(&mut again);
+                assert_eq!(again, datagram, "{blocks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_conclusion_of_libsrt_means_what_it_was_told_to_say() {
+        let datagram = bytes(CONVERSATION[2]);
+        let Ok(Packet::Control(ControlPacket { control: Control::Handshake(conclusion), .. })) =
+            Packet::parse(&datagram)
+        else {
+            panic!("no handshake")
+        };
+        assert_eq!((conclusion.version, conclusion.kind), (5, HandshakeKind::Conclusion));
+        assert_eq!(conclusion.extension_field, EXT_HSREQ | EXT_KMREQ | EXT_CONFIG);
+        assert_eq!((conclusion.mtu, conclusion.flow_window), (1500, 8192));
+        assert_eq!(conclusion.peer_ip, std::net::IpAddr::from([127, 0, 0, 1]));
+        let blocks: Vec<_> = conclusion.extensions.iter().map(Result::unwrap).collect();
+        let [
+            Extension::HandshakeRequest(SrtParameters {
+                version: 0x01_0501,
+                flags,
+                receiver_latency_ms: 120,
+                sender_latency_ms: 0,
+            }),
+            Extension::StreamId(stream_id),
+            Extension::KeyMaterialRequest(key_material),
+        ] = blocks[..]
+        else {
+            panic!("{blocks:?}")
+        };
+        assert_eq!(flags.bits(), 0xBF);
+        assert_eq!(stream_id.decode(), b"#!::r=live1,m=publish");
+        assert_eq!(key_material.len(), 56);
     }
 
     /// Bytes that begin like each kind of packet, so that every parser is reached and not only the data packet's.

@@ -1,0 +1,82 @@
+//! Packet kind → room.
+
+use super::{Connection, ConnectionError, End, Established, Phase};
+use crate::{
+    packet::{Control, ControlPacket, DataPacket, KeyFlag, Packet},
+    stream::Insertion,
+    time::Instant,
+};
+
+pub(super) fn handle(connection: &mut Connection, now: Instant, datagram: &[u8]) {
+    let packet = match Packet::parse(datagram) {
+        Ok(packet) => packet,
+        Err(error) => {
+            tracing::trace!(%error, len = datagram.len(), "datagram ignored");
+            return;
+        }
+    };
+    match (&mut connection.phase, packet) {
+        (Phase::Established(established), Packet::Data(data)) => established.on_data(now, &data),
+        (Phase::Established(_), Packet::Control(control)) => on_control(connection, now, &control),
+        (Phase::Connecting(_), Packet::Control(ControlPacket { timestamp, control, .. })) => match control {
+            Control::Handshake(handshake) => connection.on_handshake(now, timestamp, &handshake),
+            Control::Shutdown => connection.end(now, ConnectionError::PeerShutdown),
+            _ => {}
+        },
+        (Phase::Connecting(_), Packet::Data(_)) | (Phase::Closed(_), _) => {}
+    }
+}
+
+fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<'_>) {
+    let Phase::Established(established) = &mut connection.phase else { return };
+    if matches!(established.end, End::Broken(_) | End::Goodbye { .. }) {
+        return;
+    }
+    established.link.on_heard(now);
+    established.receive.observe(packet.timestamp);
+    match &packet.control {
+        Control::Ack(ack) => {
+            if let Some(next) = established.link.on_ack(now, ack) {
+                established.send.release(next);
+                established.note_idle(now);
+            }
+        }
+        Control::Nak(report) => established.link.on_nak(now, report, &established.send),
+        Control::AckAck { number } => {
+            let drift = established.link.on_ackack(now, *number, packet.timestamp, &established.receive);
+            if let Some(drift) = drift {
+                tracing::debug!(drift, "clock drift");
+                established.receive.set_drift(drift);
+            }
+        }
+        Control::DropRequest(request) => {
+            let (first, last) = (request.first, request.last);
+            if established.link.on_drop_request(now, first, last, &established.receive) {
+                established.receive.abandon(first, last);
+                established.link.on_played(now, &established.receive);
+            }
+        }
+        Control::Shutdown => connection.peer_is_gone(now, ConnectionError::PeerShutdown),
+        Control::PeerError(code) => connection.peer_is_gone(now, ConnectionError::PeerError(*code)),
+        // A repeated conclusion is answered by the endpoint; the rest says only that the peer is there.
+        _ => {}
+    }
+}
+
+impl Established {
+    fn on_data(&mut self, now: Instant, data: &DataPacket<'_>) {
+        if matches!(self.end, End::Broken(_) | End::Goodbye { .. }) {
+            return;
+        }
+        self.link.on_heard(now);
+        if data.header.key != KeyFlag::None {
+            self.undecryptable += 1;
+            return;
+        }
+        self.sample_buffers(now);
+        let insertion = self.receive.insert(now, &data.header, data.payload);
+        if insertion != Insertion::NoRoom {
+            self.link.on_data(now, &data.header, data.payload.len(), &self.receive);
+        }
+    }
+}

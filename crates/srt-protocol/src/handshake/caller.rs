@@ -1,0 +1,211 @@
+//! Induction to Conclusion, the caller's side (draft §4.3.1).
+
+use std::net::SocketAddr;
+
+use super::{
+    RejectReason,
+    message::{HANDSHAKE_VERSION, Offer, payload_size, refuses, with_request},
+    negotiate::{self, Agreement, Role},
+};
+use crate::{
+    config::Config,
+    connection::Negotiated,
+    link::LinkParameters,
+    packet::{Control, ControlPacket, EXT_HSREQ, Extensions, Handshake, HandshakeKind, MAGIC},
+    time::{Instant, Micros},
+    types::{SeqNumber, SocketId, Timestamp},
+};
+
+/// Time between two tries of the same step.
+const RETRY: Micros = Micros::from_millis(250);
+/// The version a caller's induction names, for listeners of old.
+const INDUCTION_VERSION: u32 = 4;
+/// What an induction's extension field names: datagrams.
+const INDUCTION_TYPE: u16 = 2;
+
+/// A caller whose handshake is under way.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    id: SocketId,
+    isn: SeqNumber,
+    peer: SocketAddr,
+    local_ip: Option<std::net::IpAddr>,
+    started: Instant,
+    step: Step,
+    send_at: Instant,
+}
+
+#[derive(Debug)]
+enum Step {
+    Induction,
+    Conclusion { cookie: u32 },
+}
+
+/// What a packet of the listener made of the handshake.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Continues,
+    Established(Box<(Negotiated, LinkParameters, Agreement)>),
+    Rejected(RejectReason),
+}
+
+impl Caller {
+    pub(crate) const fn new(
+        now: Instant,
+        id: SocketId,
+        isn: SeqNumber,
+        peer: SocketAddr,
+        local_ip: Option<std::net::IpAddr>,
+    ) -> Self {
+        Self { id, isn, peer, local_ip, started: now, step: Step::Induction, send_at: now }
+    }
+
+    pub(crate) const fn send_at(&self) -> Instant {
+        self.send_at
+    }
+
+    pub(crate) fn gives_up_at(&self, config: &Config) -> Instant {
+        self.started + config.connect_timeout()
+    }
+
+    /// Appends the packet of the step where one is due.
+    pub(crate) fn poll(&mut self, now: Instant, config: &Config, out: &mut Vec<u8>) -> bool {
+        if now < self.send_at {
+            return false;
+        }
+        self.send_at = now + RETRY;
+        let base = Handshake {
+            version: INDUCTION_VERSION,
+            encryption: 0,
+            extension_field: INDUCTION_TYPE,
+            isn: self.isn,
+            mtu: config.mss(),
+            flow_window: negotiate::flow_window(config),
+            kind: HandshakeKind::Induction,
+            socket_id: self.id,
+            cookie: 0,
+            peer_ip: self.peer.ip(),
+            extensions: Extensions::List(&[]),
+        };
+        let timestamp = Timestamp::from_elapsed(now.saturating_since(self.started));
+        match self.step {
+            Step::Induction => write(timestamp, base, out),
+            Step::Conclusion { cookie } => with_request(config, negotiate::offer(config), |field, extensions| {
+                let conclusion = Handshake {
+                    version: HANDSHAKE_VERSION,
+                    extension_field: field,
+                    kind: HandshakeKind::Conclusion,
+                    cookie,
+                    extensions,
+                    ..base
+                };
+                write(timestamp, conclusion, out);
+            }),
+        }
+        true
+    }
+
+    /// Takes a handshake packet of the listener.
+    pub(crate) fn on_handshake(&mut self, now: Instant, config: &Config, answer: &Handshake<'_>) -> Outcome {
+        match (&self.step, answer.kind) {
+            (_, HandshakeKind::Rejection(reason)) => Outcome::Rejected(reason),
+            (Step::Induction, HandshakeKind::Induction) => {
+                if answer.version < HANDSHAKE_VERSION || answer.extension_field != MAGIC {
+                    return Outcome::Rejected(RejectReason::Version);
+                }
+                self.step = Step::Conclusion { cookie: answer.cookie };
+                self.send_at = now;
+                Outcome::Continues
+            }
+            (Step::Conclusion { .. }, HandshakeKind::Conclusion) => match self.conclude(config, answer) {
+                Ok(established) => Outcome::Established(Box::new(established)),
+                Err(reason) => Outcome::Rejected(reason),
+            },
+            _ => Outcome::Continues, // a repetition of what was answered already
+        }
+    }
+
+    fn conclude(
+        &self,
+        config: &Config,
+        answer: &Handshake<'_>,
+    ) -> Result<(Negotiated, LinkParameters, Agreement), RejectReason> {
+        if answer.version != HANDSHAKE_VERSION || answer.extension_field & EXT_HSREQ == 0 {
+            return Err(RejectReason::Rogue);
+        }
+        let offer = Offer::read(&answer.extensions, false)?;
+        let parameters = offer.parameters.ok_or(RejectReason::Rogue)?;
+        if let Some(reason) = refuses(&offer) {
+            return Err(reason);
+        }
+        let congestion = offer.congestion.as_deref();
+        let agreed = negotiate::agree(config, Role::Initiator, answer, &parameters, congestion)?;
+        Ok(establish(
+            config,
+            &agreed,
+            Ends {
+                local_id: self.id,
+                peer_id: answer.socket_id,
+                peer: self.peer,
+                local_ip: self.local_ip,
+                epoch: self.started,
+                send_isn: self.isn,
+                receive_isn: answer.isn,
+                our_ip: answer.peer_ip,
+                stream_id: config.stream_id().to_vec(),
+            },
+        ))
+    }
+}
+
+fn write(timestamp: Timestamp, handshake: Handshake<'_>, out: &mut Vec<u8>) {
+    let control = Control::Handshake(handshake);
+    ControlPacket { timestamp, destination: SocketId::HANDSHAKE, control }.write(out);
+}
+
+/// What the two ends are, beside what they agreed.
+pub(crate) struct Ends {
+    pub(crate) local_id: SocketId,
+    pub(crate) peer_id: SocketId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local_ip: Option<std::net::IpAddr>,
+    pub(crate) epoch: Instant,
+    pub(crate) send_isn: SeqNumber,
+    pub(crate) receive_isn: SeqNumber,
+    pub(crate) our_ip: std::net::IpAddr,
+    pub(crate) stream_id: Vec<u8>,
+}
+
+/// Puts ends and agreement together.
+pub(crate) fn establish(config: &Config, agreed: &Agreement, ends: Ends) -> (Negotiated, LinkParameters, Agreement) {
+    let ipv6 = ends.peer.is_ipv6() && ends.peer.ip().to_canonical().is_ipv6();
+    let negotiated = Negotiated {
+        peer_version: agreed.peer_version,
+        receiver_latency: agreed.receiver_latency,
+        peer_latency: agreed.peer_latency,
+        send_isn: ends.send_isn,
+        receive_isn: ends.receive_isn,
+        mss: agreed.mss,
+        payload_size: payload_size(config, agreed, ipv6),
+        flow_window: agreed.flow_window,
+        stream_id: ends.stream_id,
+        our_ip: ends.our_ip,
+        tlpktdrop: agreed.tlpktdrop,
+        peer_tlpktdrop: agreed.peer_tlpktdrop,
+    };
+    let link = LinkParameters {
+        local_id: ends.local_id,
+        peer_id: ends.peer_id,
+        peer: ends.peer,
+        local_ip: ends.local_ip,
+        epoch: ends.epoch,
+        send_isn: ends.send_isn,
+        receive_isn: ends.receive_isn,
+        mss: agreed.mss,
+        flow_window: agreed.flow_window,
+        peer_latency: agreed.peer_latency,
+        peer_repeats_nak: agreed.peer_repeats_nak,
+        peer_flags_retransmissions: agreed.peer_flags_retransmissions,
+    };
+    (negotiated, link, *agreed)
+}
