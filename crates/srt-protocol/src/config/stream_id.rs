@@ -45,11 +45,14 @@ const DEEPEST: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(Form);
 
+/// Keys and their values, in the order given.
+type Pairs = Vec<(String, StreamIdValue)>;
+
 /// The two ways to read a Stream ID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Form {
     Plain(String),
-    Pairs { nested: bool, pairs: Vec<(String, StreamIdValue)> },
+    Pairs { nested: bool, pairs: Pairs },
 }
 
 /// Value of a key.
@@ -267,7 +270,7 @@ impl From<&StreamId> for OptionValue {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct StreamIdBuilder {
-    pairs: Vec<(String, StreamIdValue)>,
+    pairs: Pairs,
 }
 
 impl StreamIdBuilder {
@@ -390,7 +393,7 @@ pub enum StreamIdError {
 }
 
 /// The pairs of a flat content.
-fn parse_flat(content: &str) -> Result<Vec<(String, StreamIdValue)>, StreamIdError> {
+fn parse_flat(content: &str) -> Result<Pairs, StreamIdError> {
     let mut pairs = Vec::new();
     for item in content.split(',').filter(|item| !item.is_empty()) {
         let (key, value) =
@@ -401,7 +404,7 @@ fn parse_flat(content: &str) -> Result<Vec<(String, StreamIdValue)>, StreamIdErr
 }
 
 /// The pairs of a block whose `{` is already taken, and the text behind its `}`.
-fn parse_block(content: &str, depth: usize) -> Result<(Vec<(String, StreamIdValue)>, &str), StreamIdError> {
+fn parse_block(content: &str, depth: usize) -> Result<(Pairs, &str), StreamIdError> {
     if depth > DEEPEST {
         return Err(StreamIdError::TooDeep);
     }
@@ -440,11 +443,7 @@ fn parse_block(content: &str, depth: usize) -> Result<(Vec<(String, StreamIdValu
 }
 
 /// Adds a pair that was read, if its key is new and not empty.
-fn add_pair(
-    pairs: &mut Vec<(String, StreamIdValue)>,
-    key: &str,
-    value: StreamIdValue,
-) -> Result<(), StreamIdError> {
+fn add_pair(pairs: &mut Pairs, key: &str, value: StreamIdValue) -> Result<(), StreamIdError> {
     check_key(pairs, key)?;
     pairs.push((key.to_owned(), value));
     Ok(())

@@ -107,8 +107,7 @@ fn parse_number(info: &OptionInfo, text: &str) -> Result<i128, String> {
     };
     // At most 20 digits and a scale below 2^40: 20 digits are below 2^67, so nothing overflows 127 bits.
     let tenths = i128::from(10_u8).pow(u32::try_from(fraction.len()).unwrap_or(0));
-    let scaled =
-        i128::from_str_radix(&format!("{whole}{fraction}"), 10).map_err(|_| expected(info))? * multiply;
+    let scaled = format!("{whole}{fraction}").parse::<i128>().map_err(|_| expected(info))? * multiply;
     let parts = tenths * divide;
     if scaled % parts != 0 {
         return Err(format!("not a whole number; expected {}", expected(info)));
