@@ -1,7 +1,7 @@
 //! Time as the core sees it: points and spans in whole microseconds, handed in by whoever drives it.
 //!
-//! The core never reads a clock. `now` is an argument wherever time matters, so that a test, a simulator and the C API
-//! can make up any time they like. A microsecond is SRT's own unit (draft §3: timestamps).
+//! The core never reads a clock. `now` is an argument wherever time matters, so that a test, a simulator and
+//! the C API can make up any time they like. A microsecond is SRT's own unit (draft §3: timestamps).
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Div, Mul, Sub, SubAssign};
@@ -9,8 +9,8 @@ use core::time::Duration;
 
 /// A point on the local clock: microseconds since an origin that whoever drives the core chose.
 ///
-/// All arithmetic saturates: a point before the origin is the origin, one past the end (584,000 years) is the end.
-/// Never on the wire: there stands a [`Timestamp`](crate::types::Timestamp), which wraps.
+/// All arithmetic saturates: a point before the origin is the origin, one past the end (584,000 years) is the
+/// end. Never on the wire: there stands a [`Timestamp`](crate::types::Timestamp), which wraps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Instant(u64);
 

@@ -2,10 +2,11 @@
 
 use core::fmt;
 
-/// Why there is no connection: the code of a rejection, as libsrt's `SRT_REJECT_REASON` and access_control.h number it.
+/// Why there is no connection: the code of a rejection, as libsrt's `SRT_REJECT_REASON` and access_control.h
+/// number it.
 ///
-/// As text it is a sentence that names what is wrong and, where there is one, the mend. It speaks to whoever tried to
-/// connect.
+/// As text it is a sentence that names what is wrong and, where there is one, the mend. It speaks to whoever
+/// tried to connect.
 ///
 /// On the wire a rejection is a handshake whose kind is 1000 + [`code`](Self::code).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,8 +50,9 @@ pub enum RejectReason {
     Crypto,
     /// A code of the protocol that nobody has defined yet, 18 to 999. libsrt reports it as unknown.
     Unlisted(u16),
-    /// A code of access control, 1000 to 1999, given whole: [`NOT_FOUND`](Self::NOT_FOUND) is `Predefined(1404)`. The
-    /// constants of this type name those of access_control.h; from 1400 they are HTTP's status + 1000.
+    /// A code of access control, 1000 to 1999, given whole: [`NOT_FOUND`](Self::NOT_FOUND) is
+    /// `Predefined(1404)`. The constants of this type name those of access_control.h; from 1400 they are
+    /// HTTP's status + 1000.
     Predefined(u16),
     /// A code of the application's own, 2000 and more, given whole.
     User(u32),
@@ -95,13 +97,14 @@ impl RejectReason {
     pub const GW: Self = Self::Predefined(1502);
     /// The service is down (`SRT_REJX_DOWN`).
     pub const DOWN: Self = Self::Predefined(1503);
-    /// The server does not support this version of SRT (`SRT_REJX_VERSION`). Not [`Version`](Self::Version), which the
-    /// protocol itself gives.
+    /// The server does not support this version of SRT (`SRT_REJX_VERSION`). Not [`Version`](Self::Version),
+    /// which the protocol itself gives.
     pub const VERSION: Self = Self::Predefined(1505);
     /// The server has no room to store the stream (`SRT_REJX_NOROOM`).
     pub const NO_ROOM: Self = Self::Predefined(1507);
 
-    /// The reason of a code: libsrt's `SRT_REJ_*` (0 to 17) and `SRT_REJX_*` (1000 to 1999), or the application's own.
+    /// The reason of a code: libsrt's `SRT_REJ_*` (0 to 17) and `SRT_REJX_*` (1000 to 1999), or the
+    /// application's own.
     pub const fn from_code(code: u32) -> Self {
         match code {
             0 => Self::Unknown,
@@ -167,8 +170,8 @@ impl RejectReason {
         }
     }
 
-    /// The kind of a handshake that states this reason: 1000 + code. A code of the application's own beyond 2^31 − 1001
-    /// becomes that.
+    /// The kind of a handshake that states this reason: 1000 + code. A code of the application's own beyond
+    /// 2^31 − 1001 becomes that.
     pub const fn to_wire(self) -> i32 {
         const LARGEST: u32 = (i32::MAX - FAILURE_KINDS).cast_unsigned();
         let code = self.code();

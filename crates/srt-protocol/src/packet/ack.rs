@@ -48,7 +48,8 @@ pub enum AckDetail {
 }
 
 impl Ack {
-    /// Reads what follows the header. The length tells the form; what is longer than any form is cut, as in libsrt.
+    /// Reads what follows the header. The length tells the form; what is longer than any form is cut, as in
+    /// libsrt.
     pub(super) fn parse(number: u32, content: &[u8]) -> Result<Self, PacketError> {
         let (words, _) = content.as_chunks::<4>();
         let word = |word: &[u8; 4]| u32::from_be_bytes(*word);
@@ -202,7 +203,8 @@ mod tests {
 
         #[test]
         fn what_was_written_is_read(number: u32, next: u32, words: [u32; 6], form in 0..3) {
-            let [rtt_us, rtt_var_us, available_packets, receive_rate_pps, link_capacity_pps, receive_rate_bps] = words;
+            let [rtt_us, rtt_var_us, available_packets, rates @ ..] = words;
+            let [receive_rate_pps, link_capacity_pps, receive_rate_bps] = rates;
             let detail = match form {
                 0 => AckDetail::Light,
                 1 => AckDetail::Small { rtt_us, rtt_var_us, available_packets },

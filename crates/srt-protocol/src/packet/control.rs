@@ -30,13 +30,15 @@ pub struct ControlPacket<'a> {
 pub enum Control<'a> {
     /// A step of the handshake (draft §3.2.1).
     Handshake(Handshake<'a>),
-    /// "I am still here" (§3.2.3). Comes with a pad, with nothing or with a word for groups; none of it tells anything.
+    /// "I am still here" (§3.2.3). Comes with a pad, with nothing or with a word for groups; none of it tells
+    /// anything.
     Keepalive,
     /// What has arrived (§3.2.4).
     Ack(Ack),
     /// What is missing (§3.2.5).
     Nak(LossReport<'a>),
-    /// The delay grows (§3.2.6). libsrt sends it never, and sends 1/8 slower when it gets one.
+    /// The delay grows (§3.2.6). libsrt never sends it; when it gets one it spaces its packets 1/8 further
+    /// apart.
     CongestionWarning,
     /// The connection has ended (§3.2.7).
     Shutdown,
@@ -47,9 +49,11 @@ pub enum Control<'a> {
     },
     /// What will not come any more (§3.2.9).
     DropRequest(DropRequest),
-    /// The receiving application has failed (§3.2.10): the code it gives. libsrt sends 4000 when it cannot write a file.
+    /// The receiving application has failed (§3.2.10): the code it gives. libsrt sends 4000 when it cannot
+    /// write a file.
     PeerError(u32),
-    /// A message of an extension (§3.2): key material once the connection stands, HSREQ and HSRSP of handshake version 4.
+    /// A message of an extension (§3.2): key material once the connection stands, HSREQ and HSRSP of
+    /// handshake version 4.
     UserDefined {
         /// What it is, by the numbers of the [handshake extensions](super::Extension::kind).
         subtype: u16,
@@ -64,8 +68,8 @@ impl<'a> ControlPacket<'a> {
     /// Reads a whole datagram.
     ///
     /// # Errors
-    /// When the datagram is too short, says by its F bit that it is a data packet, is of an unknown type, or contradicts
-    /// itself.
+    /// When the datagram is too short, says by its F bit that it is a data packet, is of an unknown type, or
+    /// contradicts itself.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, PacketError> {
         let Some((header, content)) = datagram.split_first_chunk::<HEADER_SIZE>() else {
             let (kind, need) = (PacketKind::Header, HEADER_SIZE);
@@ -172,7 +176,8 @@ mod tests {
         out
     }
 
-    /// The wire of a packet: its first two words, what follows the header, and between them time and destination.
+    /// The wire of a packet: its first two words, what follows the header, and between them time and
+    /// destination.
     fn wire(front: [u8; 8], content: &[u8]) -> Vec<u8> {
         [&front[..], &[1, 2, 3, 4, 0x0A, 0x0B, 0x0C, 0x0D], content].concat()
     }

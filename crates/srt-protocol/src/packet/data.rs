@@ -301,7 +301,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
 
         #[test]
-        fn what_was_written_is_read(header in any_header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn what_was_written_is_read(
+            header in any_header(),
+            payload in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
             let packet = DataPacket { header, payload: &payload };
             let mut out = b"before".to_vec();
             packet.write(&mut out);

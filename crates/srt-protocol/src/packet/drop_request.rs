@@ -18,7 +18,8 @@ pub struct DropRequest {
 impl DropRequest {
     /// The most packets that one request can name: a quarter of the circle, 9 minutes at 10 Gb/s.
     ///
-    /// No honest sender has so many to drop, and whoever takes a longer jump can no longer tell before from after.
+    /// No honest sender has so many to drop, and whoever takes a longer jump can no longer tell before from
+    /// after.
     pub const MAX_PACKETS: u32 = 1 << 29;
 
     /// The number of packets the request names, 1 to [`MAX_PACKETS`](Self::MAX_PACKETS) in what was parsed.

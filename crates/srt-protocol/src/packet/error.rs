@@ -5,7 +5,8 @@ use core::fmt;
 use super::extension::BlockKind;
 use crate::types::SeqNumber;
 
-/// What is wrong with a datagram, or with one block of a handshake. Never fatal by itself: the datagram is dropped.
+/// What is wrong with a datagram, or with one block of a handshake. Never fatal by itself: the datagram is
+/// dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
@@ -14,8 +15,8 @@ pub enum PacketError {
     Truncated {
         /// What the datagram claims to be.
         kind: PacketKind,
-        /// The least number of bytes: of the whole datagram for [`PacketKind::Header`] and [`PacketKind::Data`], of what
-        /// follows the header for all others.
+        /// The least number of bytes: of the whole datagram for [`PacketKind::Header`] and
+        /// [`PacketKind::Data`], of what follows the header for all others.
         need: usize,
         /// The number of bytes there are, counted alike.
         got: usize,

@@ -30,7 +30,8 @@ pub enum Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// The blocks in their order. Each is checked when its turn comes; after one that runs past the end there are no more.
+    /// The blocks in their order. Each is checked when its turn comes; after one that runs past the end there
+    /// are no more.
     pub fn iter(&self) -> ExtensionIter<'a> {
         ExtensionIter(match self {
             Self::Wire(bytes) => Source::Wire(bytes),
@@ -124,8 +125,8 @@ pub enum Extension<'a> {
     HandshakeResponse(SrtParameters),
     /// KMREQ: a key, wrapped (§3.2.2). The bytes as they stand on the wire.
     KeyMaterialRequest(&'a [u8]),
-    /// KMRSP: the same key when it was understood, or one word that says why not. The bytes as they stand on the wire; the
-    /// one word is little-endian, for libsrt swaps it once too often.
+    /// KMRSP: the same key when it was understood, or one word that says why not. The bytes as they stand on
+    /// the wire; the one word is little-endian, for libsrt swaps it once too often.
     KeyMaterialResponse(&'a [u8]),
     /// SID: which stream the caller wants (§3.2.1.3).
     StreamId(WireString<'a>),
@@ -192,7 +193,8 @@ impl<'a> Extension<'a> {
         }
         let length = out.len() - header - 4;
         debug_assert!(length <= MAX_BLOCK_BYTES, "an extension block of {length} bytes");
-        // A block longer than the wire can say is our own fault; cut, so that the blocks after it still stand right.
+        // A block longer than the wire can say is our own fault; cut, so that the blocks after it still stand
+        // right.
         let words = u16::try_from(length.div_ceil(4)).unwrap_or(u16::MAX);
         out.resize(header + 4 + 4 * usize::from(words), 0);
         if let Some(field) = out.get_mut(header + 2..header + 4) {
@@ -219,7 +221,8 @@ pub struct SrtParameters {
     pub flags: SrtFlags,
     /// The latency at which the sender will receive, in ms.
     pub receiver_latency_ms: u16,
-    /// The least latency that the sender asks of its peer, in ms; in a response, the latency its peer shall receive at.
+    /// The least latency that the sender asks of its peer, in ms; in a response, the latency its peer shall
+    /// receive at.
     pub sender_latency_ms: u16,
 }
 
@@ -347,8 +350,8 @@ impl GroupInfo {
 
 /// A text in a handshake: on the wire each word of four bytes stands backwards, and zero bytes fill the last.
 ///
-/// Not necessarily UTF-8. Zero bytes at the end are no part of it: like libsrt, we cut them all, for nobody can tell them
-/// from filling. (Of a text that is nothing but zero bytes libsrt keeps all; it is empty here.)
+/// Not necessarily UTF-8. Zero bytes at the end are no part of it: like libsrt, we cut them all, for nobody
+/// can tell them from filling. (Of a text that is nothing but zero bytes libsrt keeps all; it is empty here.)
 #[derive(Clone, Copy)]
 pub struct WireString<'a>(Text<'a>);
 

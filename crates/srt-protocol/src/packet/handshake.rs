@@ -17,7 +17,8 @@ pub const MAGIC: u16 = 0x4A17;
 pub const EXT_HSREQ: u16 = 1;
 /// Bit of the extension field of a conclusion: there is a KMREQ or KMRSP block.
 pub const EXT_KMREQ: u16 = 2;
-/// Bit of the extension field of a conclusion: there are blocks of other kinds (stream ID, congestion, filter, group).
+/// Bit of the extension field of a conclusion: there are blocks of other kinds (stream ID, congestion,
+/// filter, group).
 pub const EXT_CONFIG: u16 = 4;
 
 /// One step of the handshake.
@@ -28,8 +29,8 @@ pub struct Handshake<'a> {
     pub version: u32,
     /// Length of the key the sender wants, in units of 8 bytes: 2, 3 or 4; 0 says nothing.
     pub encryption: u16,
-    /// [`MAGIC`] in a listener's induction; [`EXT_HSREQ`], [`EXT_KMREQ`], [`EXT_CONFIG`] in a conclusion; 2 (datagrams) in
-    /// version 4.
+    /// [`MAGIC`] in a listener's induction; [`EXT_HSREQ`], [`EXT_KMREQ`], [`EXT_CONFIG`] in a conclusion; 2
+    /// (datagrams) in version 4.
     pub extension_field: u16,
     /// The number of the first packet the sender will send.
     pub isn: SeqNumber,
@@ -45,10 +46,11 @@ pub struct Handshake<'a> {
     pub cookie: u32,
     /// The receiver's address as the sender sees it.
     ///
-    /// The wire does not say of which family it is: an IPv6 address that ends in 96 zero bits reads as IPv4, and one that
-    /// is mapped from IPv4 is written and read as IPv4.
+    /// The wire does not say of which family it is: an IPv6 address that ends in 96 zero bits reads as IPv4,
+    /// and one that is mapped from IPv4 is written and read as IPv4.
     pub peer_ip: IpAddr,
-    /// The extension blocks. Unchecked until they are iterated over; they mean something in a conclusion of version 5.
+    /// The extension blocks. Unchecked until they are iterated over; they mean something in a conclusion of
+    /// version 5.
     pub extensions: Extensions<'a>,
 }
 
@@ -153,8 +155,9 @@ impl<'a> Handshake<'a> {
     }
 }
 
-/// libsrt lays the address out in memory in network order, IPv4 in the first word, then swaps each word on its way to the
-/// wire (`CIPAddress::ntop` in common.cpp, `CPacket::toNetworkByteOrder`): on the wire each word stands backwards.
+/// libsrt lays the address out in memory in network order, IPv4 in the first word, then swaps each word on
+/// its way to the wire (`CIPAddress::ntop` in common.cpp, `CPacket::toNetworkByteOrder`): on the wire each
+/// word stands backwards.
 fn ip_to_words(ip: IpAddr) -> [u32; 4] {
     match ip.to_canonical() {
         IpAddr::V4(ip) => [ip.to_bits().swap_bytes(), 0, 0, 0],
@@ -336,7 +339,8 @@ mod tests {
             let [version, isn, mtu, flow_window, socket_id, cookie] = words;
             let [encryption, extension_field] = halves;
             let blocks: Vec<_> = group
-                .map(|(id, group_type, flags, weight)| Extension::Group(GroupInfo { id, group_type, flags, weight }))
+                .map(|(id, group_type, flags, weight)| GroupInfo { id, group_type, flags, weight })
+                .map(Extension::Group)
                 .into_iter()
                 .collect();
             let handshake = Handshake {

@@ -1,7 +1,7 @@
 //! Loss reports (draft §3.2.5 and Appendix A).
 //!
-//! A list of 32-bit words. A number with bit 31 clear is one lost packet; one with bit 31 set begins a range, and the next
-//! word, with bit 31 clear, ends it.
+//! A list of 32-bit words. A number with bit 31 clear is one lost packet; one with bit 31 set begins a range,
+//! and the next word, with bit 31 clear, ends it.
 
 use core::slice;
 
@@ -203,7 +203,8 @@ mod tests {
                 .collect();
             let mut out = Vec::new();
             LossReport::Ranges(&ranges).write(&mut out);
-            prop_assert_eq!(out.len(), 4 * ranges.iter().map(|&range| LossReport::wire_words(range)).sum::<usize>());
+            let words: usize = ranges.iter().map(|&range| LossReport::wire_words(range)).sum();
+            prop_assert_eq!(out.len(), 4 * words);
             let report = LossReport::parse(&out);
             prop_assert_eq!(report, Ok(LossReport::Ranges(&ranges)));
             prop_assert_eq!(report.unwrap().into_iter().collect::<Vec<_>>(), ranges);

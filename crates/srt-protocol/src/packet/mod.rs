@@ -1,8 +1,9 @@
 //! Bytes to values and back: the packets of SRT (draft §3).
 //!
-//! No state and no clock. Parsing borrows from the datagram and allocates nothing; whatever a peer sends gives a value or a
-//! [`PacketError`], never a panic. Writing appends to a buffer of the caller's. Everything on the wire is big-endian, but
-//! for the texts of the handshake ([`WireString`]) and its peer address, which libsrt swaps word by word.
+//! No state and no clock. Parsing borrows from the datagram and allocates nothing; whatever a peer sends
+//! gives a value or a [`PacketError`], never a panic. Writing appends to a buffer of the caller's. Everything
+//! on the wire is big-endian, but for the texts of the handshake ([`WireString`]) and its peer address, which
+//! libsrt swaps word by word.
 //!
 //! ```
 //! use srt_protocol::packet::{Control, ControlPacket, Packet};
@@ -44,7 +45,8 @@ use crate::types::SocketId;
 /// Bytes before the payload or the control information of every packet.
 pub const HEADER_SIZE: usize = 16;
 
-/// Bytes of the IPv4 and UDP headers, which SRT counts towards the MSS and the rates. IPv6 takes 20 bytes more.
+/// Bytes of the IPv4 and UDP headers, which SRT counts towards the MSS and the rates. IPv6 takes 20 bytes
+/// more.
 pub const UDP_IP_OVERHEAD: usize = 28;
 
 /// One datagram, understood.
@@ -61,7 +63,8 @@ impl<'a> Packet<'a> {
     /// Reads one datagram.
     ///
     /// # Errors
-    /// When the datagram is too short for what it claims to be, is of an unknown control type, or contradicts itself.
+    /// When the datagram is too short for what it claims to be, is of an unknown control type, or contradicts
+    /// itself.
     #[inline]
     pub fn parse(datagram: &'a [u8]) -> Result<Self, PacketError> {
         if datagram.first().is_some_and(|byte| byte & 0x80 != 0) {
@@ -129,7 +132,8 @@ mod tests {
         );
     }
 
-    /// What srt-live-transmit 1.5.1 and a listener of the same version said to each other: a stream ID, a passphrase, losses.
+    /// What srt-live-transmit 1.5.1 and a listener of the same version said to each other: a stream ID, a
+    /// passphrase, losses.
     const CONVERSATION: [&str; 10] = [
         // Induction, caller
         "8000000000000000000000c100000000000000040000000270af0e21000005dc000020000000000108794d36 \
@@ -217,7 +221,8 @@ mod tests {
         assert_eq!(key_material.len(), 56);
     }
 
-    /// Bytes that begin like each kind of packet, so that every parser is reached and not only the data packet's.
+    /// Bytes that begin like each kind of packet, so that every parser is reached and not only the data
+    /// packet's.
     fn hostile_datagram() -> impl Strategy<Value = Vec<u8>> {
         let kind = prop_oneof![0_u16..10, Just(0x7FFF), any::<u16>()];
         let tail = prop_oneof![

@@ -4,8 +4,9 @@ use core::fmt;
 
 /// Number of a message: 1 to 2^26 − 1, then 1 again (draft §3.1).
 ///
-/// Zero is no message: it marks a packet-filter packet in the stream, and in a DROPREQ says that the message is not known.
-/// Not `Ord`, for numbers on a circle have no smallest. libsrt: `MsgNo` (common.h, packet.h `SRT_MSGNO_CONTROL`).
+/// Zero is no message: it marks a packet-filter packet in the stream, and in a DROPREQ says that the message
+/// is not known. Not `Ord`, for numbers on a circle have no smallest. libsrt: `MsgNo` (common.h, packet.h
+/// `SRT_MSGNO_CONTROL`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MsgNumber(u32); // private: nobody can build one with more than 26 bits
 
@@ -14,7 +15,8 @@ impl MsgNumber {
     pub const MASK: u32 = 0x03FF_FFFF;
     /// The number of the first message of a stream.
     pub const FIRST: Self = Self(1);
-    /// No message of the stream: the number of packet-filter packets, and of a DROPREQ for packets whose message is not known.
+    /// No message of the stream: the number of packet-filter packets, and of a DROPREQ for packets whose
+    /// message is not known.
     pub const CONTROL: Self = Self(0);
 
     /// The number of the lower 26 bits of `value`; the higher ones are ignored.
@@ -38,8 +40,8 @@ impl MsgNumber {
 
     /// Signed number of messages from `earlier` to `self`, the shorter way round: −(2^25 − 1) to 2^25 − 1.
     ///
-    /// Zero is left out of the circle, so the step from 2^26 − 1 to 1 counts as one. [`CONTROL`](Self::CONTROL) is taken
-    /// for the number before [`FIRST`](Self::FIRST).
+    /// Zero is left out of the circle, so the step from 2^26 − 1 to 1 counts as one.
+    /// [`CONTROL`](Self::CONTROL) is taken for the number before [`FIRST`](Self::FIRST).
     #[inline]
     pub const fn distance_from(self, earlier: Self) -> i32 {
         // The circle has MASK places, an odd number, so that one way round is always the shorter.

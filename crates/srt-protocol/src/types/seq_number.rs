@@ -5,11 +5,12 @@ use core::ops::{Add, AddAssign, Sub};
 
 /// Position of a data packet in the stream: 31 bits, wrapping (draft §3.1).
 ///
-/// Deliberately not `Ord`: numbers on a circle have no smallest. Compare with [`distance_from`](Self::distance_from),
-/// [`is_after`](Self::is_after) and [`is_before`](Self::is_before), which take the shorter way round and so are right for
-/// numbers less than 2^30 apart.
+/// Deliberately not `Ord`: numbers on a circle have no smallest. Compare with
+/// [`distance_from`](Self::distance_from), [`is_after`](Self::is_after) and [`is_before`](Self::is_before),
+/// which take the shorter way round and so are right for numbers less than 2^30 apart.
 ///
-/// libsrt: `CSeqNo` (common.h) takes 2^30 − 1 as the limit, which differs only for numbers half the circle apart.
+/// libsrt: `CSeqNo` (common.h) takes 2^30 − 1 as the limit, which differs only for numbers half the circle
+/// apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeqNumber(u32); // private: nobody can build one with bit 31 set
 
@@ -43,7 +44,8 @@ impl SeqNumber {
         Self::new(self.0.wrapping_sub(1))
     }
 
-    /// Signed number of packets from `earlier` to `self`, −2^30 to 2^30 − 1: negative when `earlier` comes after.
+    /// Signed number of packets from `earlier` to `self`, −2^30 to 2^30 − 1: negative when `earlier` comes
+    /// after.
     #[inline]
     pub const fn distance_from(self, earlier: Self) -> i32 {
         (self.0.wrapping_sub(earlier.0) << 1).cast_signed() >> 1

@@ -4,9 +4,9 @@ use core::fmt;
 
 /// Number by which a peer tells apart the connections on one UDP port (draft §3, §4.1).
 ///
-/// Each side chooses its own and puts the other's into every packet. Zero is no connection: a handshake for a listener
-/// goes there, for the caller does not know an ID yet. libsrt keeps bit 30 for groups (`SRTGROUP_MASK`), so a socket's own
-/// ID has that bit clear.
+/// Each side chooses its own and puts the other's into every packet. Zero is no connection: a handshake for a
+/// listener goes there, for the caller does not know an ID yet. libsrt keeps bit 30 for groups
+/// (`SRTGROUP_MASK`), so a socket's own ID has that bit clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(u32);
 

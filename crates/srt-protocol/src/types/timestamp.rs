@@ -4,11 +4,11 @@ use core::fmt;
 
 use crate::time::Micros;
 
-/// Time in a packet header: microseconds since the sender's connection began, 32 bits, wrapping every 71.6 minutes
-/// (draft §3).
+/// Time in a packet header: microseconds since the sender's connection began, 32 bits, wrapping every 71.6
+/// minutes (draft §3).
 ///
-/// Not `Ord`, for it lies on a circle. A data packet bears its origin time, which a resend does not change; a control
-/// packet the time it was sent.
+/// Not `Ord`, for it lies on a circle. A data packet bears its origin time, which a resend does not change; a
+/// control packet the time it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Timestamp(u32);
 
@@ -35,7 +35,8 @@ impl Timestamp {
         Self(elapsed.as_micros() as u32)
     }
 
-    /// Signed microseconds from `earlier` to `self`, the shorter way round: right for times within 35 minutes of each other.
+    /// Signed microseconds from `earlier` to `self`, the shorter way round: right for times within 35 minutes
+    /// of each other.
     #[inline]
     pub const fn distance_from(self, earlier: Self) -> i32 {
         self.0.wrapping_sub(earlier.0).cast_signed()
