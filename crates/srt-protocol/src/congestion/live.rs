@@ -25,8 +25,13 @@ impl LiveRate {
     /// With the options of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut rate =
-            Self { max_bw: -1, input_bw: 0, min_input_bw: 0, overhead_percent: 0, input: InputRate::default() };
+        let mut rate = Self {
+            max_bw: -1,
+            input_bw: 0,
+            min_input_bw: 0,
+            overhead_percent: 0,
+            input: InputRate::default(),
+        };
         rate.configure(config);
         rate
     }
@@ -126,7 +131,8 @@ mod tests {
 
     #[test]
     fn inputbw_gets_the_overhead_on_top() {
-        let options = [(SocketOption::MaxBw, 0), (SocketOption::InputBw, 1_000_000), (SocketOption::OheadBw, 40)];
+        let options =
+            [(SocketOption::MaxBw, 0), (SocketOption::InputBw, 1_000_000), (SocketOption::OheadBw, 40)];
         assert_eq!(rate(&options).bytes_per_second(), Some(1_400_000));
     }
 

@@ -7,7 +7,9 @@ use crate::handshake::RejectReason;
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The peer did not answer within CONNTIMEO.
-    #[error("the peer did not answer; check address, port and that a listener runs there, or raise CONNTIMEO")]
+    #[error(
+        "the peer did not answer; check address, port and that a listener runs there, or raise CONNTIMEO"
+    )]
     Timeout,
     /// The peer, or we, refused the connection.
     #[error("connection rejected: {0}")]
@@ -37,7 +39,9 @@ pub enum SendError {
     #[error("the send buffer is full")]
     Full,
     /// The message is longer than a packet may be.
-    #[error("a message of {len} bytes is longer than the payload size of {max}; send less or raise PAYLOADSIZE")]
+    #[error(
+        "a message of {len} bytes is longer than the payload size of {max}; send less or raise PAYLOADSIZE"
+    )]
     TooLarge {
         /// Bytes given.
         len: usize,

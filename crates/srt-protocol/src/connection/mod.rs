@@ -23,12 +23,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use self::report::Mark;
 pub use self::{
     error::{ConnectionError, RecvError, SendError},
     event::{Event, Negotiated},
     transmit::{Transmit, TransmitBatch},
 };
-use self::report::Mark;
 use crate::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     congestion::LiveRate,
@@ -57,7 +57,10 @@ const EVENTS_MAX: usize = 256;
 
 /// What a caller starts with.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the caller builds it, and whatever comes to it has to be given")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the caller builds it, and whatever comes to it has to be given"
+)]
 pub struct CallerSetup {
     /// Options.
     pub config: Config,
@@ -134,7 +137,9 @@ enum End {
     /// We close in order, asked for at this time.
     Closing(Instant),
     /// This many SHUTDOWNs remain to be sent.
-    Goodbye { left: u8 },
+    Goodbye {
+        left: u8,
+    },
     /// The peer is gone.
     Broken(ConnectionError),
 }
@@ -303,7 +308,12 @@ impl Connection {
     ///
     /// # Errors
     /// [`ConfigError`] where the option is of another kind, or the value is not allowed.
-    pub fn set_option(&mut self, now: Instant, option: SocketOption, value: OptionValue) -> Result<(), ConfigError> {
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        option: SocketOption,
+        value: OptionValue,
+    ) -> Result<(), ConfigError> {
         self.config.set_in(Stage::Active, option, value)?;
         if let Phase::Established(established) = &mut self.phase {
             established.rate.configure(&self.config);

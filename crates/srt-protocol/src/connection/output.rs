@@ -2,7 +2,6 @@
 
 use super::{Connection, ConnectionError, End, Established, Event, Phase, Transmit, TransmitBatch};
 use crate::{
-
     packet::{Control, HEADER_SIZE},
     time::Instant,
     types::SeqNumber,
@@ -78,6 +77,7 @@ impl Established {
                 return Some((seq, payload.len(), true));
             }
             self.link.on_expired(seq, packet.msgno);
+            self.send.count_expired(seq);
             self.next_new = seq.next();
         }
         None

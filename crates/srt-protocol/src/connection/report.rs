@@ -67,7 +67,8 @@ impl BufferAverage {
         }
         self.at = Some(now);
         let size = size();
-        let weight = float(elapsed.as_micros().min(AVERAGE_OVER.as_micros())) / float(AVERAGE_OVER.as_micros());
+        let weight =
+            float(elapsed.as_micros().min(AVERAGE_OVER.as_micros())) / float(AVERAGE_OVER.as_micros());
         let mix = |old: f64, new: f64| old + (new - old) * weight;
         self.size = BufferSize {
             packets: mix(self.size.packets, size.packets),
@@ -94,7 +95,9 @@ impl Established {
     pub(super) fn sample_buffers(&mut self, now: Instant) {
         let (send, receive) = (&self.send, &self.receive);
         self.mark.send_average.sample(now, || buffer_size(send.len(), send.bytes(), send.time_span()));
-        self.mark.receive_average.sample(now, || buffer_size(receive.len(), receive.bytes(), receive.time_span()));
+        self.mark
+            .receive_average
+            .sample(now, || buffer_size(receive.len(), receive.bytes(), receive.time_span()));
     }
 
     fn totals(&self, now: Instant) -> Totals {
@@ -150,8 +153,8 @@ pub(super) fn stats(
     let belated = (all.belated.0 - since.belated.0, all.belated.1 - since.belated.1);
     let wire_packet = float(mss.min(negotiated.payload_size as u64 + HEADERS));
 
-    let mut stats = Stats::default();
-    stats.ms_time_stamp = now.saturating_since(mark.started).as_millis();
+    let mut stats =
+        Stats { ms_time_stamp: now.saturating_since(mark.started).as_millis(), ..Stats::default() };
     (stats.pkt_sent_total, stats.byte_sent_total) = all.sent;
     (stats.pkt_recv_total, stats.byte_recv_total) = all.received;
     (stats.pkt_sent_unique_total, stats.byte_sent_unique_total) = all.sent_unique;
@@ -162,7 +165,8 @@ pub(super) fn stats(
     (stats.pkt_sent_nak_total, stats.pkt_recv_nak_total) = all.naks;
     stats.pkt_snd_loss_total = all.send_lost;
     (stats.pkt_rcv_loss_total, stats.byte_rcv_loss_total) = (all.receive_lost, lost_bytes(all.receive_lost));
-    (stats.pkt_rcv_drop_total, stats.byte_rcv_drop_total) = (all.receive_dropped, lost_bytes(all.receive_dropped));
+    (stats.pkt_rcv_drop_total, stats.byte_rcv_drop_total) =
+        (all.receive_dropped, lost_bytes(all.receive_dropped));
     stats.pkt_rcv_undecrypt_total = all.undecryptable;
     stats.us_snd_duration_total = all.busy_us;
 
@@ -231,7 +235,11 @@ const fn float(count: u64) -> f64 {
     count as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "averages of counts, never negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "averages of counts, never negative"
+)]
 fn rounded(value: f64) -> u64 {
     value.round() as u64
 }

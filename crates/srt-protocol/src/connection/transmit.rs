@@ -73,7 +73,12 @@ impl TransmitBatch {
 
     /// What to do with what it holds; `None` where it is empty.
     pub(crate) fn transmit(&self, to: SocketAddr, from: Option<IpAddr>) -> Option<Transmit> {
-        (self.segments > 0).then_some(Transmit { to, from, len: self.bytes.len(), segment_size: self.segment_size })
+        (self.segments > 0).then_some(Transmit {
+            to,
+            from,
+            len: self.bytes.len(),
+            segment_size: self.segment_size,
+        })
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
         negotiate::{self, Role},
     },
     packet::{
-        Control, ControlPacket, EXT_HSREQ, Extension, Extensions, GroupInfo, Handshake, HandshakeKind, MAGIC, Packet,
-        destination,
+        Control, ControlPacket, EXT_HSREQ, Extension, Extensions, GroupInfo, Handshake, HandshakeKind, MAGIC,
+        Packet, destination,
     },
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
@@ -248,7 +248,13 @@ impl Endpoint {
     }
 
     /// Takes a datagram that came from `from` to the local address `to`.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: Option<IpAddr>, datagram: &[u8]) -> Route {
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        datagram: &[u8],
+    ) -> Route {
         let Some(id) = destination(datagram) else {
             self.stats.malformed += 1;
             return Route::Dropped;
@@ -384,7 +390,13 @@ impl Endpoint {
 
     // ---- steps -------------------------------------------------------------------------------------------------
 
-    fn handle_handshake(&mut self, now: Instant, from: SocketAddr, to: Option<IpAddr>, datagram: &[u8]) -> Route {
+    fn handle_handshake(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        datagram: &[u8],
+    ) -> Route {
         let Ok(Packet::Control(ControlPacket { timestamp, control: Control::Handshake(handshake), .. })) =
             Packet::parse(datagram)
         else {
@@ -470,7 +482,8 @@ impl Endpoint {
             encrypted: offer.encrypted,
             group: offer.group,
         });
-        self.waiting.insert(key, Waiting { arrival: now, seen: now, timestamp, local_ip: to, request, offer });
+        self.waiting
+            .insert(key, Waiting { arrival: now, seen: now, timestamp, local_ip: to, request, offer });
         Route::Handled
     }
 

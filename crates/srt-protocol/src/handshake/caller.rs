@@ -90,17 +90,19 @@ impl Caller {
         let timestamp = Timestamp::from_elapsed(now.saturating_since(self.started));
         match self.step {
             Step::Induction => write(timestamp, base, out),
-            Step::Conclusion { cookie } => with_request(config, negotiate::offer(config), |field, extensions| {
-                let conclusion = Handshake {
-                    version: HANDSHAKE_VERSION,
-                    extension_field: field,
-                    kind: HandshakeKind::Conclusion,
-                    cookie,
-                    extensions,
-                    ..base
-                };
-                write(timestamp, conclusion, out);
-            }),
+            Step::Conclusion { cookie } => {
+                with_request(config, negotiate::offer(config), |field, extensions| {
+                    let conclusion = Handshake {
+                        version: HANDSHAKE_VERSION,
+                        extension_field: field,
+                        kind: HandshakeKind::Conclusion,
+                        cookie,
+                        extensions,
+                        ..base
+                    };
+                    write(timestamp, conclusion, out);
+                })
+            }
         }
         true
     }
@@ -177,7 +179,11 @@ pub(crate) struct Ends {
 }
 
 /// Puts ends and agreement together.
-pub(crate) fn establish(config: &Config, agreed: &Agreement, ends: Ends) -> (Negotiated, LinkParameters, Agreement) {
+pub(crate) fn establish(
+    config: &Config,
+    agreed: &Agreement,
+    ends: Ends,
+) -> (Negotiated, LinkParameters, Agreement) {
     let ipv6 = ends.peer.is_ipv6() && ends.peer.ip().to_canonical().is_ipv6();
     let negotiated = Negotiated {
         peer_version: agreed.peer_version,

@@ -97,7 +97,8 @@ impl AckState {
             if self.confirmed == self.sent {
                 self.due_at = None;
             } else if now.saturating_since(self.sent_at) >= self.repeat_after {
-                self.repeat_after = (self.repeat_after * 2).clamp(rtt.overdue(), REPEAT_MAX.max(rtt.overdue()));
+                self.repeat_after =
+                    (self.repeat_after * 2).clamp(rtt.overdue(), REPEAT_MAX.max(rtt.overdue()));
                 return Some(AckDue::Full);
             } else {
                 self.due_at = Some(self.sent_at + self.repeat_after);

@@ -200,7 +200,14 @@ impl Gaps {
 
     /// Puts the holes to report now into `ranges` (cleared first), at most `max` of them, and plans the next report of
     /// each. `repeat` is false where NAKREPORT is off: then each hole is reported once.
-    pub(crate) fn due(&mut self, now: Instant, rtt: &Rtt, repeat: bool, max: usize, ranges: &mut Vec<SeqRange>) {
+    pub(crate) fn due(
+        &mut self,
+        now: Instant,
+        rtt: &Rtt,
+        repeat: bool,
+        max: usize,
+        ranges: &mut Vec<SeqRange>,
+    ) {
         ranges.clear();
         if self.earliest_report.is_none_or(|at| at > now) {
             return;
@@ -250,7 +257,8 @@ impl Gaps {
             doubled: false,
             deadline,
         });
-        self.earliest_report = Some(self.earliest_report.map_or(report_at, |earliest| earliest.min(report_at)));
+        self.earliest_report =
+            Some(self.earliest_report.map_or(report_at, |earliest| earliest.min(report_at)));
     }
 
     fn fill(&mut self, now: Instant, seq: SeqNumber, retransmitted: bool) -> Option<Filled> {
@@ -396,7 +404,11 @@ mod tests {
         assert_eq!(due(&mut gaps, at(64), &rtt), []);
         assert_eq!(due(&mut gaps, at(66), &rtt), [(5, 5)]);
         gaps.on_packet(at(70), seq(8), false, None, Micros::from_millis(1));
-        assert_eq!(due(&mut gaps, at(71), &rtt), [(7, 7)], "the window is bounded by what the latency leaves");
+        assert_eq!(
+            due(&mut gaps, at(71), &rtt),
+            [(7, 7)],
+            "the window is bounded by what the latency leaves"
+        );
         gaps.on_packet(at(20_000), seq(10), false, None, NO_LIMIT);
         assert_eq!(gaps.window(), Micros::ZERO, "what was learned is forgotten");
     }

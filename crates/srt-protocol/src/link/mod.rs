@@ -19,7 +19,6 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-pub use self::{counters::LinkCounters, pacing::TokenBucket, ranges::SeqRanges, rtt::Rtt};
 use self::{
     ack::{AckDue, AckState},
     gaps::Gaps,
@@ -28,6 +27,7 @@ use self::{
     rate::{Capacity, ReceiveRate},
     sent::SentLog,
 };
+pub use self::{counters::LinkCounters, pacing::TokenBucket, ranges::SeqRanges, rtt::Rtt};
 use crate::{
     config::Config,
     packet::{
@@ -76,6 +76,33 @@ pub struct LinkParameters {
     pub peer_repeats_nak: bool,
     /// The peer sets the R flag on retransmissions.
     pub peer_flags_retransmissions: bool,
+}
+
+impl LinkParameters {
+    /// A link between these socket IDs (ours, the peer's) that starts at `isn` in both directions, with default sizes.
+    #[must_use]
+    pub const fn new(
+        ids: (SocketId, SocketId),
+        peer: SocketAddr,
+        epoch: Instant,
+        isn: SeqNumber,
+        peer_latency: Option<Micros>,
+    ) -> Self {
+        Self {
+            local_id: ids.0,
+            peer_id: ids.1,
+            peer,
+            local_ip: None,
+            epoch,
+            send_isn: isn,
+            receive_isn: isn,
+            mss: 1500,
+            flow_window: 8192,
+            peer_latency,
+            peer_repeats_nak: true,
+            peer_flags_retransmissions: true,
+        }
+    }
 }
 
 /// Why a deadline is set.
@@ -226,7 +253,13 @@ impl Link {
     }
 
     /// A data packet came and has a place in the stream, or had one.
-    pub fn on_data(&mut self, now: Instant, header: &DataHeader, payload_len: usize, receive: &ReceiveBuffer) {
+    pub fn on_data(
+        &mut self,
+        now: Instant,
+        header: &DataHeader,
+        payload_len: usize,
+        receive: &ReceiveBuffer,
+    ) {
         self.counters.received_packets += 1;
         self.counters.received_bytes += payload_len as u64;
         let retransmitted = header.retransmitted || !self.parameters.peer_flags_retransmissions;
@@ -290,9 +323,9 @@ impl Link {
         };
         if let Some((rtt, variance)) = told_rtt {
             self.rtt.told_by_peer(rtt, variance);
-            if ack.number != 0 && self.ackacks.len() < REPLIES_MAX {
-                self.ackacks.push_back(ack.number);
-            }
+        }
+        if ack.number != 0 && self.ackacks.len() < REPLIES_MAX {
+            self.ackacks.push_back(ack.number);
         }
         if let Some(room) = room
             && !ack.next.is_before(self.sent.first())
@@ -320,12 +353,12 @@ impl Link {
                 self.counters.implausible += 1;
                 continue;
             }
-            self.counters.reported_lost_packets += count(first, last) as u64;
             if first.is_before(oldest) {
                 let gone = if last.is_before(oldest) { last } else { oldest.prev() };
                 self.request_drop(MsgNumber::CONTROL, first, gone);
             }
             let mut seq = if first.is_before(oldest) { oldest } else { first };
+            self.counters.reported_lost_packets += count(seq, last) as u64;
             while !seq.is_after(last) {
                 match self.sent.age(now, seq) {
                     None => {
@@ -364,7 +397,13 @@ impl Link {
     }
 
     /// A DROPREQ came: this link will not bring `first..=last`. False where that lies too far ahead to be true.
-    pub fn on_drop_request(&mut self, now: Instant, first: SeqNumber, last: SeqNumber, receive: &ReceiveBuffer) -> bool {
+    pub fn on_drop_request(
+        &mut self,
+        now: Instant,
+        first: SeqNumber,
+        last: SeqNumber,
+        receive: &ReceiveBuffer,
+    ) -> bool {
         let ahead = last.distance_from(self.gaps.next());
         if usize::try_from(ahead).is_ok_and(|ahead| ahead > receive.capacity() * 4) {
             self.counters.implausible += 1;
@@ -661,7 +700,14 @@ impl Link {
         }
     }
 
-    fn write_ack(&mut self, now: Instant, due: AckDue, next: SeqNumber, receive: &ReceiveBuffer, out: &mut Vec<u8>) {
+    fn write_ack(
+        &mut self,
+        now: Instant,
+        due: AckDue,
+        next: SeqNumber,
+        receive: &ReceiveBuffer,
+        out: &mut Vec<u8>,
+    ) {
         self.counters.acks_sent += 1;
         let ack = match due {
             AckDue::Light => Ack { number: 0, next, detail: AckDetail::Light },

@@ -54,7 +54,8 @@ impl TokenBucket {
     #[must_use]
     pub fn ready_at(&self) -> Option<Instant> {
         let rate = i64::try_from(self.rate?).ok()?;
-        (self.credit < 0).then(|| self.last + Micros::from_micros(((rate - 1 - self.credit) / rate).unsigned_abs()))
+        (self.credit < 0)
+            .then(|| self.last + Micros::from_micros(((rate - 1 - self.credit) / rate).unsigned_abs()))
     }
 
     /// Spends the credit of a packet that left, in bytes.
@@ -65,10 +66,12 @@ impl TokenBucket {
     }
 
     fn refill(&mut self, now: Instant) {
-        let elapsed = i64::try_from(now.saturating_since(self.last).as_micros()).unwrap_or(SECOND_US).min(SECOND_US);
+        let elapsed =
+            i64::try_from(now.saturating_since(self.last).as_micros()).unwrap_or(SECOND_US).min(SECOND_US);
         self.last = self.last.max(now);
         if let Some(rate) = self.rate.and_then(|rate| i64::try_from(rate).ok()) {
-            self.credit = (self.credit.saturating_add(rate.saturating_mul(elapsed))).min(rate.saturating_mul(KEPT_US));
+            self.credit =
+                (self.credit.saturating_add(rate.saturating_mul(elapsed))).min(rate.saturating_mul(KEPT_US));
         }
     }
 }

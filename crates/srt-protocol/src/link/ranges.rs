@@ -197,7 +197,7 @@ mod tests {
                 }
                 prop_assert_eq!(ranges.len(), model.len());
                 let numbers: Vec<_> = ranges.iter()
-                    .flat_map(|(first, last)| (0..count(first, last) as u32).map(move |n| first + n)).collect();
+                    .flat_map(|(first, last)| (0..u32::try_from(count(first, last)).unwrap()).map(move |n| first + n)).collect();
                 prop_assert_eq!(numbers, model.iter().map(|&n| seq(n)).collect::<Vec<_>>());
                 prop_assert_eq!(ranges.contains(seq(offset)), model.contains(&offset));
                 let runs: Vec<_> = ranges.iter().collect();

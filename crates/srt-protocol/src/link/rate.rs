@@ -115,7 +115,12 @@ mod tests {
         assert_eq!(capacity.pps(), 1_000);
         for n in 0..160_u32 {
             let interval = if n == 33 { 50_000 } else { 100 };
-            capacity.on_packet(Instant::from_micros(u64::from(n) * 10_000 + if n % 16 == 1 { interval } else { 10_000 }), SeqNumber::new(n), 1_316, 1_316);
+            capacity.on_packet(
+                Instant::from_micros(u64::from(n) * 10_000 + if n % 16 == 1 { interval } else { 10_000 }),
+                SeqNumber::new(n),
+                1_316,
+                1_316,
+            );
         }
         assert_eq!(capacity.pps(), 10_000);
     }

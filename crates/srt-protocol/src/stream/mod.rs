@@ -11,6 +11,6 @@ mod slots;
 mod tsbpd;
 
 pub use drift::DriftTracer;
-pub use recv::{Insertion, ReceiveBuffer, ReceiveParameters, Received, ReceiveCounters, SeqRange, Skipped};
+pub use recv::{Insertion, ReceiveBuffer, ReceiveCounters, ReceiveParameters, Received, SeqRange, Skipped};
 pub use send::{Message, Outgoing, PushError, SendBuffer, SendCounters, Sent};
 pub use tsbpd::{PeerTime, Tsbpd};

@@ -160,7 +160,8 @@ impl ReceiveBuffer {
     pub fn insert(&mut self, now: Instant, header: &DataHeader, payload: &[u8]) -> Insertion {
         let time = self.observe(header.timestamp);
         let Ok(distance) = u64::try_from(header.seq.distance_from(self.next)) else {
-            let late = self.tsbpd.as_ref().map_or(Micros::ZERO, |tsbpd| now.saturating_since(tsbpd.play_time(time)));
+            let late =
+                self.tsbpd.as_ref().map_or(Micros::ZERO, |tsbpd| now.saturating_since(tsbpd.play_time(time)));
             self.counters.belated_packets += 1;
             self.counters.belated_us += late.as_micros();
             return Insertion::Belated(late);
@@ -394,7 +395,7 @@ impl ReceiveBuffer {
 
     fn move_to(&mut self, end: u64) -> usize {
         let (held, _) = self.slots.advance(end);
-        self.next = self.next + narrow(end - self.position);
+        self.next += narrow(end - self.position);
         self.position = end;
         held
     }
@@ -505,7 +506,8 @@ mod tests {
     #[test]
     fn a_message_of_many_packets_comes_whole_or_not_at_all() {
         let mut buffer = buffer(10, true);
-        let part = |seq, boundary, msgno| DataHeader { boundary, msgno: MsgNumber::new(msgno), ..header(seq, 0) };
+        let part =
+            |seq, boundary, msgno| DataHeader { boundary, msgno: MsgNumber::new(msgno), ..header(seq, 0) };
         buffer.insert(at(0), &part(10, Boundary::First, 1), b"a");
         buffer.insert(at(0), &part(11, Boundary::Middle, 1), b"b");
         assert_eq!(drain(&mut buffer, at(50)), []);

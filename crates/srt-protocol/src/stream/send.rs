@@ -75,7 +75,9 @@ pub enum PushError {
     #[error("the send buffer is full")]
     Full,
     /// Longer than a packet may be.
-    #[error("a message of {len} bytes is longer than the payload size of {max}; send less or raise PAYLOADSIZE")]
+    #[error(
+        "a message of {len} bytes is longer than the payload size of {max}; send less or raise PAYLOADSIZE"
+    )]
     TooLarge {
         /// Bytes given.
         len: usize,
@@ -256,7 +258,8 @@ impl SendBuffer {
     #[must_use]
     pub fn time_span(&self) -> Micros {
         let oldest = self.slots.get(self.position).map(|(packet, _)| packet.origin);
-        let newest = self.end.checked_sub(1).and_then(|last| self.slots.get(last)).map(|(packet, _)| packet.origin);
+        let newest =
+            self.end.checked_sub(1).and_then(|last| self.slots.get(last)).map(|(packet, _)| packet.origin);
         oldest.zip(newest).map_or(Micros::ZERO, |(oldest, newest)| newest.saturating_since(oldest))
     }
 
@@ -265,7 +268,7 @@ impl SendBuffer {
         let Ok(distance) = u64::try_from(next.distance_from(self.first)) else { return (0, 0) };
         let target = (self.position + distance).min(self.end);
         let gone = self.slots.advance(target);
-        self.first = self.first + span(target - self.position);
+        self.first += span(target - self.position);
         self.position = target;
         gone
     }
@@ -278,11 +281,21 @@ impl SendBuffer {
         gone
     }
 
+    /// A packet is not sent because its time to live is over: it counts as dropped, and is kept until the peer knows.
+    pub fn count_expired(&mut self, seq: SeqNumber) {
+        if let Some((_, payload)) = self.packet(seq) {
+            let len = payload.len() as u64;
+            self.counters.dropped_packets += 1;
+            self.counters.dropped_bytes += len;
+        }
+    }
+
     /// Number after the last packet, counted from the oldest, whose origin lies before `limit`.
     #[must_use]
     pub fn older_than(&self, limit: Instant) -> Option<SeqNumber> {
         let mut position = self.position;
-        while position < self.end && self.slots.get(position).is_none_or(|(packet, _)| packet.origin < limit) {
+        while position < self.end && self.slots.get(position).is_none_or(|(packet, _)| packet.origin < limit)
+        {
             position += 1;
         }
         (position > self.position).then(|| self.first + span(position - self.position))
@@ -335,7 +348,10 @@ mod tests {
         let mut buffer = buffer(2);
         let now = Instant::from_micros(2_000);
         assert_eq!(buffer.push(now, Message::new(&[])), Err(PushError::Empty));
-        assert_eq!(buffer.push(now, Message::new(&[0; 101])), Err(PushError::TooLarge { len: 101, max: 100 }));
+        assert_eq!(
+            buffer.push(now, Message::new(&[0; 101])),
+            Err(PushError::TooLarge { len: 101, max: 100 })
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 
 /// Slots a chunk holds: 16 payloads of 1456 bytes are 23 kB.
-const CHUNK: u64 = 16;
+const CHUNK: u64 = CHUNK_SLOTS as u64;
+const CHUNK_SLOTS: usize = 16;
 /// Empty chunks kept for the next ones, so that a running stream does not allocate per chunk.
 const SPARE_CHUNKS: usize = 2;
 
@@ -29,13 +30,17 @@ pub(crate) struct Slots<M> {
 #[derive(Debug)]
 struct Chunk<M> {
     occupied: u16,
-    notes: [Option<(M, u16)>; CHUNK as usize],
+    notes: [Option<(M, u16)>; CHUNK_SLOTS],
     bytes: Box<[u8]>,
 }
 
 impl<M> Chunk<M> {
     fn new(slot_size: usize) -> Self {
-        Self { occupied: 0, notes: [const { None }; CHUNK as usize], bytes: vec![0; slot_size * CHUNK as usize].into() }
+        Self {
+            occupied: 0,
+            notes: [const { None }; CHUNK_SLOTS],
+            bytes: vec![0; slot_size * CHUNK_SLOTS].into(),
+        }
     }
 }
 
@@ -72,7 +77,8 @@ impl<M> Slots<M> {
     /// Memory held, in bytes, spare chunks included.
     pub(crate) fn memory(&self) -> usize {
         let chunks = self.chunks.iter().flatten().count() + self.spare.len();
-        chunks * (size_of::<Chunk<M>>() + self.slot_size * CHUNK as usize) + self.chunks.capacity() * size_of::<usize>()
+        chunks * (size_of::<Chunk<M>>() + self.slot_size * CHUNK_SLOTS)
+            + self.chunks.capacity() * size_of::<usize>()
     }
 
     /// True where `position` lies within the window.
@@ -100,8 +106,8 @@ impl<M> Slots<M> {
         }
         let slot_size = self.slot_size;
         let spare = &mut self.spare;
-        let chunk =
-            self.chunks[index].get_or_insert_with(|| spare.pop().unwrap_or_else(|| Box::new(Chunk::new(slot_size))));
+        let chunk = self.chunks[index]
+            .get_or_insert_with(|| spare.pop().unwrap_or_else(|| Box::new(Chunk::new(slot_size))));
         let slot = to_index(position % CHUNK);
         if chunk.occupied & (1 << slot) != 0 {
             return Err(note);
@@ -134,7 +140,11 @@ impl<M> Slots<M> {
         for (offset, chunk) in self.chunks.iter().enumerate().skip(skip) {
             let Some(chunk) = chunk else { continue };
             let base = (self.first_chunk + offset as u64) * CHUNK;
-            let mask = if base >= from { u16::MAX } else { u16::MAX.checked_shl(low_bits(from - base)).unwrap_or(0) };
+            let mask = if base >= from {
+                u16::MAX
+            } else {
+                u16::MAX.checked_shl(low_bits(from - base)).unwrap_or(0)
+            };
             let found = chunk.occupied & mask;
             if found != 0 {
                 return Some(base + u64::from(found.trailing_zeros()));
@@ -147,7 +157,9 @@ impl<M> Slots<M> {
     pub(crate) fn last_occupied(&self) -> Option<u64> {
         self.chunks.iter().enumerate().rev().find_map(|(offset, chunk)| {
             let occupied = chunk.as_ref()?.occupied;
-            (occupied != 0).then(|| (self.first_chunk + offset as u64) * CHUNK + u64::from(15 - occupied.leading_zeros()))
+            (occupied != 0).then(|| {
+                (self.first_chunk + offset as u64) * CHUNK + u64::from(15 - occupied.leading_zeros())
+            })
         })
     }
 
@@ -195,12 +207,18 @@ impl<M> Slots<M> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "offsets within a window are bounded by its capacity, a usize")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets within a window are bounded by its capacity, a usize"
+)]
 const fn to_index(offset: u64) -> usize {
     offset as usize
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "callers pass less than CHUNK, or anything that shifts all out")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "callers pass less than CHUNK, or anything that shifts all out"
+)]
 const fn low_bits(offset: u64) -> u32 {
     if offset > 63 { 63 } else { offset as u32 }
 }
@@ -249,7 +267,7 @@ mod tests {
                 let position = start + offset;
                 match op {
                     0 | 1 => {
-                        let payload = vec![offset as u8; len];
+                        let payload = vec![position.to_le_bytes()[0]; len];
                         let fits = offset < 48 && len <= 10 && !model.contains_key(&position);
                         prop_assert_eq!(slots.insert(position, offset, &payload).is_ok(), fits);
                         if fits { model.insert(position, (offset, payload)); }

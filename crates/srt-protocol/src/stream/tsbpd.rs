@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn play_time_is_origin_plus_latency() {
-        let tsbpd = Tsbpd::new(Instant::from_micros(5_000_000), Timestamp::new(1_000), Micros::from_millis(120));
+        let tsbpd =
+            Tsbpd::new(Instant::from_micros(5_000_000), Timestamp::new(1_000), Micros::from_millis(120));
         let time = tsbpd.unwrap(Timestamp::new(3_000));
         assert_eq!(tsbpd.origin(time), Instant::from_micros(5_002_000));
         assert_eq!(tsbpd.play_time(time), Instant::from_micros(5_122_000));
@@ -115,11 +116,15 @@ mod tests {
         let mut now = 1_000_u64;
         for _ in 0..40 {
             now += 1 << 30;
-            let stamp = Timestamp::new((u64::from(u32::MAX - 10) + now - 1_000) as u32);
+            let stamp = Timestamp::from_elapsed(Micros::from_micros(u64::from(u32::MAX - 10) + now - 1_000));
             let time = tsbpd.observe(stamp);
             assert_eq!(tsbpd.play_time(time), Instant::from_micros(now));
             let old = tsbpd.observe(Timestamp::new(stamp.value().wrapping_sub(500)));
-            assert_eq!(tsbpd.play_time(old), Instant::from_micros(now - 500), "an old stamp does not move the newest");
+            assert_eq!(
+                tsbpd.play_time(old),
+                Instant::from_micros(now - 500),
+                "an old stamp does not move the newest"
+            );
         }
     }
 }

@@ -1,0 +1,234 @@
+//! The smallest world a connection lives in: two ends, a wire with a delay and a loss rate, and a clock that is moved.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{collections::VecDeque, net::SocketAddr};
+
+use srt_protocol::{
+    config::{Config, SocketOption},
+    connection::{CallerSetup, Connection, ConnectionError, Event, RecvError, State, TransmitBatch},
+    endpoint::{Endpoint, Route},
+    handshake::RejectReason,
+    stream::Message,
+    time::{Instant, Micros},
+    types::{SeqNumber, SocketId},
+};
+
+const CALLER: SocketId = SocketId::new(11);
+const ACCEPTED: SocketId = SocketId::new(22);
+const STEP_US: u64 = 250;
+
+struct World {
+    now: Instant,
+    delay: Micros,
+    loss_percent: u64,
+    random: u64,
+    caller: Connection,
+    accepted: Option<Connection>,
+    endpoint: Endpoint,
+    to_listener: VecDeque<(Instant, Vec<u8>)>,
+    to_caller: VecDeque<(Instant, Vec<u8>)>,
+    reject: Option<RejectReason>,
+    played: Vec<Vec<u8>>,
+    lateness_us: Vec<i64>,
+}
+
+fn caller_addr() -> SocketAddr {
+    "192.0.2.1:5000".parse().unwrap()
+}
+
+fn listener_addr() -> SocketAddr {
+    "192.0.2.2:6000".parse().unwrap()
+}
+
+impl World {
+    fn new(loss_percent: u64, configure: impl Fn(&mut Config)) -> Self {
+        let mut config = Config::live();
+        configure(&mut config);
+        let now = Instant::from_micros(1_000_000);
+        let mut endpoint = Endpoint::new([3; 16]);
+        endpoint.listen(Config::live(), 10);
+        let setup = CallerSetup {
+            config,
+            peer: listener_addr(),
+            local_ip: None,
+            id: CALLER,
+            isn: SeqNumber::new(0x7FFF_FFF0),
+        };
+        Self {
+            now,
+            delay: Micros::from_millis(20),
+            loss_percent,
+            random: 0x1234_5678_9ABC_DEF1,
+            caller: Connection::connect(now, setup),
+            accepted: None,
+            endpoint,
+            to_listener: VecDeque::new(),
+            to_caller: VecDeque::new(),
+            reject: None,
+            played: Vec::new(),
+            lateness_us: Vec::new(),
+        }
+    }
+
+    fn lost(&mut self) -> bool {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % 100 < self.loss_percent
+    }
+
+    fn post(&mut self, transmit_len: usize, segment: usize, bytes: &[u8], from_caller: bool) {
+        for datagram in bytes[..transmit_len].chunks(segment) {
+            if !self.lost() {
+                let queue = if from_caller { &mut self.to_listener } else { &mut self.to_caller };
+                queue.push_back((self.now + self.delay, datagram.to_vec()));
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.now += Micros::from_micros(STEP_US);
+        let now = self.now;
+        while self.to_listener.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, datagram) = self.to_listener.pop_front().unwrap();
+            if let Route::Connection(id) = self.endpoint.handle_datagram(now, caller_addr(), None, &datagram)
+            {
+                assert_eq!(id, ACCEPTED);
+                self.accepted.as_mut().unwrap().handle_datagram(now, &datagram);
+            }
+        }
+        while let Some(incoming) = self.endpoint.poll_incoming() {
+            match self.reject {
+                Some(reason) => self.endpoint.reject(now, &incoming, reason),
+                None => {
+                    let accepted = self.endpoint.accept(now, &incoming, Config::live(), ACCEPTED).unwrap();
+                    assert!(
+                        self.accepted.replace(accepted).is_none(),
+                        "a repeated conclusion is no new connection"
+                    );
+                }
+            }
+        }
+        while self.to_caller.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, datagram) = self.to_caller.pop_front().unwrap();
+            self.caller.handle_datagram(now, &datagram);
+        }
+        let mut batch = TransmitBatch::default();
+        if self.caller.next_timeout().is_some_and(|deadline| deadline.at <= now) {
+            self.caller.handle_timeout(now);
+        }
+        while let Some(transmit) = self.caller.poll_transmit(now, &mut batch) {
+            self.post(transmit.len, transmit.segment_size, batch.bytes(), true);
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit(&mut batch) {
+            self.post(transmit.len, transmit.segment_size, batch.bytes(), false);
+        }
+        if let Some(mut accepted) = self.accepted.take() {
+            if accepted.next_timeout().is_some_and(|deadline| deadline.at <= now) {
+                accepted.handle_timeout(now);
+            }
+            let mut out = Vec::new();
+            while let Ok(received) = accepted.recv(now, &mut out) {
+                self.played.push(out[out.len() - received.len..].to_vec());
+                self.lateness_us.push(now.signed_since(received.play_time));
+            }
+            while let Some(transmit) = accepted.poll_transmit(now, &mut batch) {
+                self.post(transmit.len, transmit.segment_size, batch.bytes(), false);
+            }
+            self.accepted = Some(accepted);
+        }
+    }
+
+    fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        for _ in 0..400_000 {
+            if done(self) {
+                return;
+            }
+            self.step();
+        }
+        panic!("{what} did not happen; caller {:?}", self.caller.state());
+    }
+
+    fn connect(&mut self) {
+        self.run_until("connect", |world| {
+            world.caller.state() == State::Connected && world.accepted.is_some()
+        });
+    }
+}
+
+fn message(n: u32) -> Vec<u8> {
+    n.to_be_bytes().repeat(300)
+}
+
+#[test]
+fn a_stream_gets_through_ten_percent_loss_in_order_and_on_time() {
+    let mut world = World::new(10, |config| config.set(SocketOption::Latency, 400).unwrap());
+    world.connect();
+    for n in 0..4_000 {
+        world.caller.send(world.now, Message::new(&message(n))).unwrap();
+        world.step();
+        world.step();
+    }
+    world.caller.close(world.now);
+    world.run_until("end", |world| world.caller.state() == State::Closed);
+    let closed = |world: &World| world.accepted.as_ref().unwrap().state() == State::Closed;
+    world.run_until("the peer's end", closed);
+    assert_eq!(world.played.len(), 4_000);
+    assert!(world.played.iter().enumerate().all(|(n, data)| *data == message(u32::try_from(n).unwrap())));
+    let slack = i64::try_from(STEP_US).unwrap();
+    assert!(world.lateness_us.iter().all(|late| (0..=slack).contains(late)));
+    let stats = world.caller.stats(world.now, false);
+    assert_eq!(stats.pkt_sent_unique_total, 4_000);
+    assert!((300..700).contains(&stats.pkt_retrans_total), "{} sent again", stats.pkt_retrans_total);
+    let mut out = Vec::new();
+    let ended = world.accepted.as_mut().unwrap().recv(world.now, &mut out);
+    assert_eq!(ended, Err(RecvError::Closed(ConnectionError::PeerShutdown)));
+}
+
+#[test]
+fn a_rejection_reaches_the_caller() {
+    let mut world = World::new(0, |_| {});
+    world.reject = Some(RejectReason::NOT_FOUND);
+    world.run_until("rejection", |world| world.caller.state() == State::Closed);
+    let error = ConnectionError::Rejected(RejectReason::NOT_FOUND);
+    assert_eq!(world.caller.close_reason(), Some(error));
+    assert_eq!(world.caller.poll_event(), Some(Event::Closed(error)));
+}
+
+#[test]
+fn nobody_there_is_a_timeout() {
+    let mut world = World::new(100, |config| config.set(SocketOption::ConnTimeo, 1_000).unwrap());
+    world.run_until("timeout", |world| world.caller.state() == State::Closed);
+    assert_eq!(world.caller.close_reason(), Some(ConnectionError::Timeout));
+    assert!(world.now.saturating_since(Instant::from_micros(1_000_000)) <= Micros::from_micros(1_000_500));
+}
+
+#[test]
+fn a_peer_that_vanishes_is_noticed_and_an_idle_one_is_not() {
+    let mut world = World::new(0, |_| {});
+    world.connect();
+    let start = world.now;
+    world.run_until("a minute", |world| world.now.saturating_since(start) > Micros::from_secs(60));
+    assert_eq!(world.caller.state(), State::Connected, "keepalives are enough");
+    world.loss_percent = 100;
+    world.run_until("the end", |world| world.caller.state() == State::Closed);
+    assert_eq!(world.caller.close_reason(), Some(ConnectionError::PeerIdle));
+}
+
+#[test]
+fn an_idle_connection_wakes_once_a_second() {
+    let mut world = World::new(0, |_| {});
+    world.connect();
+    world.run_until("quiet", |world| world.now > Instant::from_micros(3_000_000));
+    let (mut wakes, end) = (0, world.now + Micros::from_secs(10));
+    while world.now < end {
+        let due = world
+            .caller
+            .next_timeout()
+            .is_some_and(|deadline| deadline.at <= world.now + Micros::from_micros(STEP_US));
+        wakes += u32::from(due);
+        world.step();
+    }
+    assert!(wakes <= 11, "{wakes} wake-ups in 10 s");
+}
