@@ -1,3 +1,7 @@
 //! The `srt` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    srt_cli::run(std::env::args_os())
+}

@@ -1,0 +1,355 @@
+//! The command line of `srt`, and its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::options::option_table;
+use crate::stats_format::RecordFormat;
+use crate::units::{UnitError, parse_rate, parse_share, parse_span};
+
+/// Live streams over networks that lose, jitter and fail.
+///
+/// SRT (Secure Reliable Transport) carries live video over the open Internet: what is lost on the way is sent again before
+/// it is due, and the picture comes out as it went in, a fixed latency later.
+#[derive(Debug, Parser)]
+#[command(name = "srt", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  srt demo                                            see SRT at work on this machine
+  srt receive srt://:9000 video.ts                    wait for a caller, save what it sends
+  srt send video.ts srt://example.org:9000            call, and send a file
+  ffmpeg … -f mpegts - | srt send - srt://:9000       wait for a viewer, send what ffmpeg makes
+  srt transmit udp://239.0.0.1:5000 srt://host:9000   relay a multicast
+  srt impair --listen :9001 --target host:9000 --profile delay=40ms,loss=5%
+
+`srt COMMAND --help` says more about each. `srt help options` lists what an srt:// address may say.
+Called by the name srt-live-transmit (a symlink), it takes that tool's command line.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send one input over SRT
+    #[command(after_help = SEND_EXAMPLES, after_long_help = long(SEND_EXAMPLES))]
+    Send(SendArgs),
+    /// Receive SRT into one output
+    #[command(after_help = RECEIVE_EXAMPLES, after_long_help = long(RECEIVE_EXAMPLES))]
+    Receive(ReceiveArgs),
+    /// Move any medium to any medium, as srt-live-transmit does
+    ///
+    /// Also understands the flags of srt-live-transmit in their own spelling: a command line with such flags
+    /// (`-s:100 -pf json`) is read as that tool reads it.
+    #[command(after_help = TRANSMIT_EXAMPLES, after_long_help = long(TRANSMIT_EXAMPLES))]
+    Transmit(TransmitArgs),
+    /// Emulate a bad network between UDP programs
+    ///
+    /// Clients send to --listen, everything is passed on to --target, answers go back. Each way is delayed, lost,
+    /// doubled and reordered as its profile says. Knows nothing of SRT: any UDP will do.
+    #[command(after_help = IMPAIR_EXAMPLES)]
+    Impair(Box<ImpairArgs>),
+    /// Show SRT at work on this machine: a sender, a bad network, a receiver
+    ///
+    /// A test stream goes from a caller over an emulated path that loses packets to a listener. The report at the end
+    /// says what was lost on the wire, recovered, dropped and delivered. Exits with 1 if the picture broke.
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// List what an srt:// address may say
+    #[command(long_about = option_table())]
+    Options,
+}
+
+const MEDIA: &str = "\
+Media:
+  srt://HOST:PORT?…      call; srt://:PORT?… listens; parameters: srt help options
+  udp://HOST:PORT?…      a datagram is a message; multicast groups are joined
+                         iptos= ttl= mcloop= rcvbuf= sndbuf= adapter= source=
+  rtp://HOST:PORT?…      as udp://, the RTP header is taken off (input: rtpheadersize=) or put on (output: pt= ssrc=)
+  PATH, file://PATH      a file, a FIFO, a device
+  -, file://con          stdin or stdout
+  test://?…              input: a stamped test stream (rate=8M|max duration=10s size=1316 seed=1);
+                         output: throws the stream away, fails if a test stream came in broken
+  null://                output: throws the stream away";
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  srt send video.ts srt://example.org:9000
+  srt send video.ts 'srt://example.org:9000?latency=200' --rate 8M
+  ffmpeg -re -i in.mp4 -c copy -f mpegts - | srt send - srt://:9000
+  srt send 'test://?rate=20M&duration=1m' srt://example.org:9000 --stats send.json";
+
+const RECEIVE_EXAMPLES: &str = "\
+Examples:
+  srt receive srt://:9000 video.ts
+  srt receive 'srt://:9000?latency=200' - | ffplay -
+  srt receive srt://example.org:9000 udp://127.0.0.1:1234 --reconnect
+  srt receive srt://:9000 test://                     check a test stream";
+
+const TRANSMIT_EXAMPLES: &str = "\
+Examples:
+  srt transmit udp://:1234 srt://:9000 --reconnect
+  srt transmit srt://a.example.org:9000 srt://b.example.org:9000 --source-time
+  srt transmit rtp://@239.0.0.1:5004 'srt://example.org:9000?streamid=channel1'
+  srt transmit udp://:1234 srt://:9000 -s:1000 -pf json -statsout:stats.json";
+
+const IMPAIR_EXAMPLES: &str = "\
+Examples:
+  srt impair --listen :9001 --target 127.0.0.1:9000 --profile delay=20ms,loss=5%
+  srt impair --listen :9001 --target 127.0.0.1:9000 --forward-profile rate=20Mbps,queue=200 --back-profile loss=1%
+  srt impair --listen :9001 --target 127.0.0.1:9000 --profile loss=10%,burst=4 --seed 7 --duration 30s --json
+
+Profile: key=value,… of
+  delay=20ms  jitter=5ms  jitter-shape=uniform|half-normal  jitter-order=kept|free
+  loss=5%     burst=4 (mean length of a burst of loss)      dup=0.1%
+  reorder=1%  reorder-by=15ms  rate=20Mbps  queue=200 (packets)
+  outage=10s+500ms (dead after 10 s for 500 ms)  outage=10s+500ms/30s (again every 30 s)";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  srt demo
+  srt demo --loss 20% --latency 200ms
+  srt demo --duration 1m --rate 20M --delay 50ms --jitter 10ms --seed 7";
+
+fn long(examples: &str) -> String {
+    format!("{MEDIA}\n\n{examples}")
+}
+
+/// What every transfer may be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StreamArgs {
+    /// Bytes per message where the input has no messages of its own
+    ///
+    /// 1316 is seven TS packets; SRT carries 1456 at most.
+    #[arg(short, long, value_name = "BYTES", default_value_t = 1316, value_parser = chunk)]
+    pub(crate) chunk: usize,
+    /// Read files and pipes at this bit rate (8M, 500k) instead of as fast as SRT takes them
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) rate: Option<u64>,
+    /// Connect again whenever the connection fails or ends, with growing pauses
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+    /// End in order after this time
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span)]
+    pub(crate) duration: Option<Duration>,
+    /// Write statistics of the SRT links to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stats: Option<PathBuf>,
+    /// How statistics are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RecordFormat::Json, requires = "stats")]
+    pub(crate) stats_format: RecordFormat,
+    /// How often statistics are written
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval, requires = "stats")]
+    pub(crate) stats_interval: Duration,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Say more; twice: the library's log as well
+    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+}
+
+/// `srt send`.
+#[derive(Args, Debug)]
+pub(crate) struct SendArgs {
+    /// What to send: PATH, - (stdin), udp://, rtp://, srt://, test://
+    pub(crate) input: String,
+    /// Where to: srt://HOST:PORT calls, srt://:PORT waits for a caller
+    #[arg(value_name = "SRT_URI")]
+    pub(crate) output: String,
+    /// How.
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
+}
+
+/// `srt receive`.
+#[derive(Args, Debug)]
+pub(crate) struct ReceiveArgs {
+    /// Where from: srt://HOST:PORT calls, srt://:PORT waits for a caller
+    #[arg(value_name = "SRT_URI")]
+    pub(crate) input: String,
+    /// Where to put it: PATH, - (stdout), udp://, rtp://, srt://, test:// (check it), null://
+    pub(crate) output: String,
+    /// How.
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
+}
+
+/// `srt transmit`.
+#[derive(Args, Debug)]
+pub(crate) struct TransmitArgs {
+    /// Where from: srt://, udp://, rtp://, PATH, - (stdin), test://
+    pub(crate) input: String,
+    /// Where to: srt://, udp://, rtp://, PATH, - (stdout), test://, null://
+    pub(crate) output: String,
+    /// Pass on the time of origin, so that a relay adds no jitter (SRT to SRT)
+    #[arg(long)]
+    pub(crate) source_time: bool,
+    /// How.
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
+}
+
+/// `srt impair`.
+#[derive(Args, Debug)]
+pub(crate) struct ImpairArgs {
+    /// Where clients send to: ADDRESS:PORT or :PORT
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
+    pub(crate) listen: SocketAddr,
+    /// Where it goes: HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) target: String,
+    /// What both ways do
+    #[arg(long, value_name = "PROFILE", default_value = "none")]
+    pub(crate) profile: srt_impair::Profile,
+    /// What the way to the target does, instead of --profile
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) forward_profile: Option<srt_impair::Profile>,
+    /// What the way back does, instead of --profile
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) back_profile: Option<srt_impair::Profile>,
+    /// The same seed gives the same fates
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// End after this time
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span)]
+    pub(crate) duration: Option<Duration>,
+    /// Print the counters at the end as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// `srt demo`.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// How long the stream lasts
+    #[arg(short = 't', long, value_name = "TIME", default_value = "10s", value_parser = parse_span)]
+    pub(crate) duration: Duration,
+    /// Bit rate of the stream
+    #[arg(long, value_name = "RATE", default_value = "8M", value_parser = parse_rate)]
+    pub(crate) rate: u64,
+    /// Share of packets that the path loses, each way
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = parse_share)]
+    pub(crate) loss: f64,
+    /// Delay of the path, each way
+    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_span)]
+    pub(crate) delay: Duration,
+    /// Jitter of the path, each way
+    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = parse_span)]
+    pub(crate) jitter: Duration,
+    /// Time SRT may take to recover what was lost
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = parse_span)]
+    pub(crate) latency: Duration,
+    /// The same seed loses the same packets
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Largest message of any medium.
+const LARGEST_CHUNK: usize = 65_000;
+
+fn chunk(text: &str) -> Result<usize, String> {
+    let size = text.parse::<usize>().ok().filter(|size| (1..=LARGEST_CHUNK).contains(size));
+    size.ok_or_else(|| {
+        format!("a message has 1 to {LARGEST_CHUNK} bytes; SRT carries 1456 at most, 1316 is usual")
+    })
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|fault: UnitError| fault.to_string())?;
+    if span < Duration::from_millis(10) { Err("at least 10ms".to_owned()) } else { Ok(span) }
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    full.parse().map_err(|_| "write ADDRESS:PORT, [IPv6]:PORT or :PORT".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    fn fault(line: &str) -> String {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        error.to_string()
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_transfer_has_the_defaults_of_live_video() {
+        let Command::Send(args) = parse("srt send - srt://h:9000").unwrap().command else {
+            panic!("not send")
+        };
+        assert_eq!((args.input.as_str(), args.output.as_str()), ("-", "srt://h:9000"));
+        assert_eq!((args.stream.chunk, args.stream.rate, args.stream.reconnect), (1316, None, false));
+        assert_eq!(args.stream.stats_interval, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn flags_reach_their_fields() {
+        let line = "srt transmit udp://:1 srt://h:2 --source-time --reconnect -c 1456 --rate 2.5M -t 1m --stats s.csv \
+                    --stats-format csv --stats-interval 500ms -vv";
+        let Command::Transmit(args) = parse(line).unwrap().command else { panic!("not transmit") };
+        assert!(args.source_time && args.stream.reconnect);
+        assert_eq!((args.stream.chunk, args.stream.rate), (1456, Some(2_500_000)));
+        assert_eq!(args.stream.duration, Some(Duration::from_secs(60)));
+        assert_eq!(args.stream.stats_format, RecordFormat::Csv);
+        assert_eq!((args.stream.stats_interval, args.stream.verbose), (Duration::from_millis(500), 2));
+    }
+
+    #[test]
+    fn wrong_usage_is_named_and_exits_with_2() {
+        assert!(fault("srt send - srt://h:1 --chunk 0").contains("a message has 1 to 65000 bytes"));
+        assert!(fault("srt send - srt://h:1 --rate quick").contains("is no bit rate; write"));
+        assert!(fault("srt send - srt://h:1 --colour").contains("--colour"));
+        assert!(fault("srt send - srt://h:1 --stats-format csv").contains("--stats"));
+        assert!(fault("srt receive - srt://h:1 -q -v").contains("cannot be used with"));
+        assert!(fault("srt send -").contains("SRT_URI"));
+        assert!(fault("srt demo --loss 200%").contains("is no share"));
+        assert!(fault("srt impair --listen nowhere --target h:1").contains("ADDRESS:PORT"));
+        assert!(
+            fault("srt impair --listen :1 --target h:1 --profile delay=20")
+                .contains("delay=20 is not possible")
+        );
+        assert!(fault("srt fly").contains("fly"));
+    }
+
+    #[test]
+    fn listening_everywhere_is_short() {
+        let Command::Impair(args) = parse("srt impair --listen :9001 --target h:1").unwrap().command else {
+            panic!("not impair")
+        };
+        assert_eq!(args.listen, "0.0.0.0:9001".parse().unwrap());
+    }
+
+    #[test]
+    fn every_help_has_examples_and_the_long_one_lists_the_media() {
+        for name in ["send", "receive", "transmit", "impair", "demo"] {
+            let mut command = Cli::command();
+            let command = command.find_subcommand_mut(name).unwrap();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:") && help.contains(&format!("srt {name}")), "{help}");
+            assert_eq!(help.contains("Media:"), !matches!(name, "impair" | "demo"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What ends a command early. Every message is one line that names the thing at fault and the mend.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::units::UnitError;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// A medium's address is wrong.
+    #[error(transparent)]
+    Uri(#[from] UriFault),
+    /// An `srt://` address is wrong.
+    #[error("{uri}: {fault}")]
+    SrtUri {
+        /// As it was given.
+        uri: String,
+        /// What is wrong with it.
+        fault: srt::UriError,
+    },
+    /// A flag of srt-live-transmit is wrong.
+    #[error("{flag}: {fault}")]
+    Flag {
+        /// As it was given.
+        flag: String,
+        /// What is wrong, and the mend.
+        fault: FlagFault,
+    },
+    /// Two things that exclude each other.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// A file cannot be opened or made.
+    #[error("{}: cannot {doing}: {}; {mend}", path.display(), plain(source))]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// "be read", "be written".
+        doing: &'static str,
+        /// The system's word.
+        source: io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// Reading or writing failed half way.
+    #[error("{what}: {doing} failed: {}; {mend}", plain(source))]
+    Transfer {
+        /// The medium.
+        what: String,
+        /// "reading", "writing".
+        doing: &'static str,
+        /// The system's word.
+        source: io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// A name has no address.
+    #[error(
+        "{uri}: no address found for \"{host}\": {}; check the name, or give the address itself",
+        plain(source)
+    )]
+    Resolve {
+        /// As it was given.
+        uri: String,
+        /// The name.
+        host: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A UDP socket cannot be had.
+    #[error("{uri}: {doing}: {}; {mend}", plain(source))]
+    Socket {
+        /// As it was given.
+        uri: String,
+        /// What was tried.
+        doing: &'static str,
+        /// The system's word.
+        source: io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// A message that the next medium cannot carry.
+    #[error("{from}: a message of {len} bytes does not fit: {to} carries at most {max}; {mend}")]
+    TooLarge {
+        /// Where it came from.
+        from: String,
+        /// Its size.
+        len: usize,
+        /// Where it goes.
+        to: String,
+        /// What fits there.
+        max: usize,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// The SRT connection could not be made or broke.
+    #[error("{uri}: {source}{}{mend}", if mend.is_empty() { "" } else { "; " })]
+    Srt {
+        /// As it was given, secrets hidden.
+        uri: String,
+        /// The library's word, often with the mend.
+        source: srt::Error,
+        /// What else to do about it; may be empty.
+        mend: &'static str,
+    },
+    /// Messages larger than SRT can carry are asked for.
+    #[error("--chunk {0}: an SRT message carries at most 1456 bytes; use 1316 (7 TS packets)")]
+    Chunk(usize),
+    /// The link emulator could not start.
+    #[error("{0}")]
+    Emulator(String),
+    /// A thread of ours ended without a result.
+    #[error("the {0} thread ended unexpectedly; this is a fault of the program, please report it")]
+    Thread(&'static str),
+    /// The test stream did not arrive as it was sent.
+    #[error("the test stream arrived broken: {0}")]
+    BrokenStream(String),
+    /// The demo's stream did not come through whole.
+    #[error(
+        "{harmed} of {sent} messages did not arrive as they were sent; give SRT more time with --latency, or the path less --loss"
+    )]
+    PictureBroke {
+        /// Messages missing or damaged.
+        harmed: u64,
+        /// Messages in all.
+        sent: u64,
+    },
+    /// The output expected a test stream and none came.
+    #[error("no test stream arrived; send one with: srt send test:// SRT_URI")]
+    NoTestStream,
+}
+
+/// What is wrong with the address of a medium other than SRT.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{uri}: {problem}")]
+pub(crate) struct UriFault {
+    /// As it was given.
+    pub(crate) uri: String,
+    /// What is wrong with it.
+    pub(crate) problem: UriProblem,
+}
+
+/// The fault and its mend.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum UriProblem {
+    /// No such medium.
+    #[error("unknown medium \"{0}\"; use srt, udp, rtp, file, test, null, or - for stdin/stdout")]
+    Scheme(String),
+    /// Where `srt://` is needed.
+    #[error("an SRT address is needed here: srt://HOST:PORT to call, srt://:PORT to listen")]
+    NotSrt,
+    /// Nothing given.
+    #[error("is empty; give a file name, - or an address as srt://HOST:PORT")]
+    Empty,
+    /// Without a port.
+    #[error("has no port; write {0}://HOST:PORT")]
+    NoPort(String),
+    /// Not a port.
+    #[error("\"{0}\" is no port; use 1 to 65535")]
+    Port(String),
+    /// `[` without `]` and the like.
+    #[error("\"{0}\" is no host; write a name, an IPv4 address or [IPv6]")]
+    Host(String),
+    /// What this medium does not know.
+    #[error("unknown parameter \"{key}\"; this medium knows {known}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Those that are known.
+        known: &'static str,
+    },
+    /// A value that cannot be.
+    #[error("{key}={value} is not possible; allowed: {allowed}")]
+    Value {
+        /// The key.
+        key: String,
+        /// As given.
+        value: String,
+        /// What would be.
+        allowed: &'static str,
+    },
+    /// A value that is no quantity.
+    #[error("{key}: {fault}")]
+    Quantity {
+        /// The key.
+        key: String,
+        /// Why not.
+        fault: UnitError,
+    },
+    /// A medium that can only be written.
+    #[error("cannot be an input; {0}")]
+    NotAnInput(&'static str),
+}
+
+/// What is wrong with a flag of srt-live-transmit.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum FlagFault {
+    /// No such flag.
+    #[error("unknown option; -h lists them all")]
+    Unknown,
+    /// A flag that needs one.
+    #[error("needs a value, as in {0}")]
+    NoValue(String),
+    /// A flag that takes none.
+    #[error("takes no value")]
+    UnwantedValue,
+    /// A value that cannot be.
+    #[error("\"{value}\" is not possible; allowed: {allowed}")]
+    Value {
+        /// As given.
+        value: String,
+        /// What would be.
+        allowed: &'static str,
+    },
+    /// Not exactly two addresses.
+    #[error("give exactly one input and one output URI, got {0}; -h shows how")]
+    Uris(usize),
+}
+
+impl Failure {
+    /// 2 for a wrong command line, 1 for everything that went wrong later.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Uri(_) | Self::SrtUri { .. } | Self::Flag { .. } | Self::Conflict(_) | Self::Chunk(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// The system's error without Rust's "(os error 2)".
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    let mut chars = text[..end].chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_line_and_without_error_numbers() {
+        let failure = Failure::Open {
+            path: "/no/such/file".into(),
+            doing: "be read",
+            source: io::Error::from_raw_os_error(2),
+            mend: "check the path",
+        };
+        let said = failure.to_string();
+        assert_eq!(said, "/no/such/file: cannot be read: no such file or directory; check the path");
+        assert_eq!(failure.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_wrong_address_is_wrong_usage() {
+        let fault = UriFault { uri: "rtmp://x".into(), problem: UriProblem::Scheme("rtmp".into()) };
+        assert_eq!(Failure::from(fault).exit_code(), 2);
+    }
+}

@@ -1,0 +1,617 @@
+//! `srt://`: a link that calls or listens, is made anew when asked to, and is watched by the report.
+
+use std::fmt;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use srt::{
+    ConnectionError, Decision, Error, Message, MessageBatch, Mode, RejectReason, SocketOption, SrtListener,
+    SrtSocket, SrtUri, Stats,
+};
+
+use super::uri::masked;
+use super::{Nature, Read, Setup, Sink, Source, WAIT, Wrote};
+use crate::batch::Batch;
+use crate::error::Failure;
+use crate::stop::Stop;
+use crate::talk::Talk;
+
+/// Wait before the second try to connect; doubles up to [`LONGEST_BACKOFF`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Largest payload of live mode at the default MSS.
+const LARGEST_LIVE_PAYLOAD: usize = 1456;
+/// Parameters of srt-live-transmit that are not options; they change nothing here, for nothing here waits for long.
+const TOOL_KEYS: [&str; 2] = ["timeout", "blocking"];
+/// Messages given to the library in one call.
+const SEND_BATCH: usize = 64;
+
+/// Which end of the pump the link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is read.
+    Source,
+    /// It is written.
+    Target,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// Called after so many messages were read or written on the connection.
+pub(crate) type Observer = Box<dyn FnMut(usize, &SrtSocket) + Send>;
+
+/// One end of an SRT connection, and the wish to have it.
+pub(crate) struct Link {
+    name: String,
+    role: Role,
+    place: Place,
+    phase: Phase,
+    reconnect: bool,
+    ever_connected: bool,
+    backoff: Duration,
+    monitor: Monitor,
+    observer: Option<Observer>,
+    compat: bool,
+    max_message: usize,
+    stop: Stop,
+    talk: Talk,
+}
+
+enum Place {
+    Caller(Box<SrtUri>),
+    Listener { listener: SrtListener, busy: Arc<AtomicBool> },
+}
+
+enum Phase {
+    /// Nothing begun; a listener waits here.
+    Idle,
+    /// The handshake is on its way; other addresses of the host may follow.
+    Connecting {
+        socket: SrtSocket,
+        others: Vec<SocketAddr>,
+    },
+    Connected(SrtSocket),
+    /// After a failure.
+    Resting(Instant),
+    /// There will be no other connection.
+    Over,
+}
+
+impl Link {
+    /// Reads the address; a listener is bound, a caller's host is looked up, so that faults show at once.
+    ///
+    /// # Errors
+    /// A wrong address or option, a port in use, a name without address.
+    pub(crate) fn open(text: &str, role: Role, setup: &Setup) -> Result<Self, Failure> {
+        let fault = |fault| Failure::SrtUri { uri: masked(text), fault };
+        let mut uri = SrtUri::parse_with(text, &TOOL_KEYS).map_err(fault)?;
+        let name = masked(text);
+        let refused = |source| Failure::Srt { uri: name.clone(), source, mend: "" };
+        let options = uri.options_mut();
+        if setup.chunk > options.config().payload_size() && role == Role::Target {
+            let bytes = i32::try_from(setup.chunk).unwrap_or(i32::MAX);
+            if setup.chunk > LARGEST_LIVE_PAYLOAD {
+                return Err(Failure::Chunk(setup.chunk));
+            }
+            options.set(SocketOption::PayloadSize, bytes).map_err(refused)?;
+        }
+        for option in [SocketOption::SndTimeo, SocketOption::RcvTimeo] {
+            let millis = i32::try_from(WAIT.as_millis()).unwrap_or(100);
+            options.set(option, millis).map_err(refused)?;
+        }
+        for option in [SocketOption::SndSyn, SocketOption::RcvSyn] {
+            options.set(option, true).map_err(refused)?;
+        }
+        let max_message = options.config().payload_size();
+        let place = match uri.mode() {
+            Mode::Listener => listening(uri.listen().map_err(refused)?, role),
+            _ => {
+                uri.remote_addrs().map_err(refused)?;
+                Place::Caller(Box::new(uri))
+            }
+        };
+        let mut link = Self::new(name, role, place, setup);
+        link.max_message = max_message;
+        Ok(link)
+    }
+
+    /// A link that takes its callers from `listener`.
+    pub(crate) fn listener(listener: SrtListener, role: Role, setup: &Setup) -> Self {
+        let name = format!("srt://{}", listener.local_addr());
+        Self::new(name, role, listening(listener, role), setup)
+    }
+
+    fn new(name: String, role: Role, place: Place, setup: &Setup) -> Self {
+        Self {
+            name,
+            role,
+            place,
+            phase: Phase::Idle,
+            reconnect: setup.reconnect,
+            ever_connected: false,
+            backoff: FIRST_BACKOFF,
+            monitor: Monitor::default(),
+            observer: None,
+            compat: false,
+            max_message: setup.chunk,
+            stop: setup.stop.clone(),
+            talk: setup.talk.clone(),
+        }
+    }
+
+    /// Speaks as srt-live-transmit does.
+    pub(crate) fn speak_as_the_tool(&mut self) {
+        self.compat = true;
+    }
+
+    /// Has `observer` called as messages pass.
+    pub(crate) fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    /// A view of the connection for the report.
+    pub(crate) fn monitor(&self) -> Monitor {
+        self.monitor.clone()
+    }
+
+    /// Says what the link waits for, if it is a listener.
+    pub(crate) fn announce(&self) {
+        if let Place::Listener { listener, .. } = &self.place {
+            self.talk.say(format!("waiting for a caller on UDP {}", listener.local_addr()));
+        }
+    }
+
+    /// One step towards a connection, no longer than [`WAIT`]. Whether there is one.
+    fn connect_step(&mut self) -> Result<bool, Failure> {
+        match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Connected(socket) => {
+                self.phase = Phase::Connected(socket);
+                return Ok(true);
+            }
+            Phase::Over => {
+                self.stop.wait(WAIT);
+            }
+            Phase::Resting(until) => {
+                let rest = until.saturating_duration_since(Instant::now());
+                self.stop.wait(rest.min(WAIT));
+                self.phase = if rest > WAIT { Phase::Resting(until) } else { Phase::Idle };
+            }
+            Phase::Idle => return self.begin(),
+            Phase::Connecting { socket, others } => match socket.wait_connected(Some(WAIT)) {
+                Ok(()) => {
+                    self.connected(socket);
+                    return Ok(true);
+                }
+                Err(error) if error.is_timeout() => self.phase = Phase::Connecting { socket, others },
+                Err(error) => self.call(others, Some(error))?,
+            },
+        }
+        Ok(false)
+    }
+
+    fn begin(&mut self) -> Result<bool, Failure> {
+        match &self.place {
+            Place::Listener { listener, .. } => {
+                self.phase = Phase::Idle;
+                match listener.accept_timeout(WAIT) {
+                    Ok((socket, _)) => {
+                        self.connected(socket);
+                        Ok(true)
+                    }
+                    Err(error) if error.is_timeout() || error.is_would_block() => Ok(false),
+                    Err(source) => Err(Failure::Srt { uri: self.name.clone(), source, mend: "" }),
+                }
+            }
+            Place::Caller(uri) => {
+                match uri.remote_addrs() {
+                    // The first address is tried first.
+                    Ok(mut addresses) => {
+                        addresses.reverse();
+                        self.call(addresses, None)?;
+                    }
+                    Err(error) => self.call(Vec::new(), Some(error))?,
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Calls the last of `addresses`; without one, `failed` is why there is no connection.
+    fn call(&mut self, mut addresses: Vec<SocketAddr>, mut failed: Option<Error>) -> Result<(), Failure> {
+        let Place::Caller(uri) = &self.place else { return Ok(()) };
+        while let Some(to) = addresses.pop() {
+            let started = uri.local_addr().and_then(|from| SrtSocket::start_connect(from, to, uri.options()));
+            match started {
+                Ok(socket) => {
+                    self.talk.detail(format!("calling {to}"));
+                    self.phase = Phase::Connecting { socket, others: addresses };
+                    return Ok(());
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let source = failed.unwrap_or(Error::NotConnected);
+        if self.reconnect && is_passing(&source) {
+            self.talk.detail(format!("{}: {source}; trying again in {:?}", self.name, self.backoff));
+            self.phase = Phase::Resting(Instant::now() + self.backoff);
+            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+            return Ok(());
+        }
+        self.phase = Phase::Over;
+        Err(Failure::Srt { uri: self.name.clone(), source, mend: "" })
+    }
+
+    fn connected(&mut self, socket: SrtSocket) {
+        let peer = socket.peer_addr();
+        if self.compat {
+            match &self.place {
+                Place::Listener { .. } => self.talk.say(format!("Accepted SRT {} connection", self.role)),
+                Place::Caller(_) => self.talk.say(format!("SRT {} connected", self.role)),
+            }
+        } else {
+            let terms = socket.negotiated().map_or_else(String::new, |terms| {
+                let latency = match self.role {
+                    Role::Source => terms.receiver_latency,
+                    Role::Target => terms.peer_latency,
+                };
+                let version = terms.peer_version;
+                let (major, minor, patch) = (version >> 16, version >> 8 & 0xFF, version & 0xFF);
+                let latency = latency.map_or_else(
+                    || "no latency".to_owned(),
+                    |span| format!("latency {} ms", span.as_millis()),
+                );
+                format!(" (SRT {major}.{minor}.{patch}, {latency})")
+            });
+            self.talk.say(format!("connected with {peer}{terms}"));
+        }
+        self.ever_connected = true;
+        self.backoff = FIRST_BACKOFF;
+        self.monitor.enter(&socket);
+        self.phase = Phase::Connected(socket);
+    }
+
+    /// The connection has ended. Whether another is to come.
+    fn lost(&mut self, why: &Error) -> bool {
+        self.monitor.leave();
+        if self.compat {
+            self.talk.say(format!("SRT {} disconnected", self.role));
+        } else if self.reconnect {
+            self.talk.say(format!("{}: {why}; connecting again", self.name));
+        }
+        if let Place::Listener { busy, .. } = &self.place {
+            busy.store(false, Ordering::Release);
+        }
+        self.phase = match &self.place {
+            _ if !self.reconnect || self.stop.asked() => Phase::Over,
+            Place::Listener { .. } => Phase::Idle,
+            Place::Caller(_) => Phase::Resting(Instant::now() + self.backoff),
+        };
+        self.reconnect && !self.stop.asked()
+    }
+
+    fn socket(&self) -> Option<&SrtSocket> {
+        match &self.phase {
+            Phase::Connected(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    fn observe_passing(&mut self, messages: usize) {
+        if let (Some(observer), Phase::Connected(socket)) = (&mut self.observer, &self.phase)
+            && messages > 0
+        {
+            observer(messages, socket);
+        }
+    }
+
+    /// Ends the connection in order and waits until it has ended.
+    fn close(&mut self) -> Result<(), Failure> {
+        let phase = mem::replace(&mut self.phase, Phase::Over);
+        let (Phase::Connected(socket) | Phase::Connecting { socket, .. }) = phase else { return Ok(()) };
+        let closed = socket.close();
+        self.monitor.leave();
+        closed.map_err(|source| {
+            let mend = "the last messages may be lost; a longer linger= gives them more time";
+            Failure::Srt { uri: self.name.clone(), source, mend }
+        })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Whoever cares for the result has closed before.
+        let _ = self.close();
+    }
+}
+
+/// One caller at a time; others are told so instead of waiting for nothing.
+fn listening(listener: SrtListener, role: Role) -> Place {
+    let refusal = match role {
+        Role::Source => RejectReason::CONFLICT,
+        Role::Target => RejectReason::LOCKED,
+    };
+    let busy = Arc::new(AtomicBool::new(false));
+    let taken = Arc::clone(&busy);
+    listener.set_hook(move |_| {
+        if taken.swap(true, Ordering::AcqRel) { Decision::Reject(refusal) } else { Decision::Accept }
+    });
+    Place::Listener { listener, busy }
+}
+
+/// Whether trying again may help.
+fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Connect { .. } | Error::Resolve { .. } | Error::Closed(_) | Error::NotConnected)
+}
+
+/// Messages that arrive.
+pub(crate) struct SrtSource {
+    link: Link,
+    messages: MessageBatch,
+    last: Option<Last>,
+}
+
+/// After a stop: what was sent before it is still played out.
+struct Last {
+    sent_before: srt::Instant,
+    until: Instant,
+}
+
+impl SrtSource {
+    /// Connects with the first read.
+    pub(crate) fn new(link: Link) -> Self {
+        Self { link, messages: MessageBatch::default(), last: None }
+    }
+}
+
+impl Source for SrtSource {
+    fn read(&mut self, batch: &mut Batch, _: usize) -> Result<Read, Failure> {
+        if self.last.as_ref().is_some_and(|last| Instant::now() >= last.until) {
+            return Ok(Read::End);
+        }
+        if !self.link.connect_step()? {
+            return Ok(Read::Nothing);
+        }
+        let Some(socket) = self.link.socket() else { return Ok(Read::Nothing) };
+        match socket.recv_batch(&mut self.messages) {
+            Ok(_) => {}
+            Err(error) if error.is_timeout() || error.is_would_block() => return Ok(Read::Nothing),
+            Err(source) => {
+                let again = self.link.lost(&source);
+                return if again {
+                    Ok(Read::Nothing)
+                } else if source.is_end_of_stream() || self.link.compat || self.link.stop.asked() {
+                    Ok(Read::End)
+                } else {
+                    let mend = "--reconnect waits for it to come back";
+                    Err(Failure::Srt { uri: self.link.name.clone(), source, mend })
+                };
+            }
+        }
+        let before = batch.len();
+        for (received, data) in self.messages.iter() {
+            if self.last.as_ref().is_some_and(|last| received.source_time > last.sent_before) {
+                self.last = Some(Last { sent_before: received.source_time, until: Instant::now() });
+                break;
+            }
+            batch.push(data, Some(received.source_time.as_micros()));
+        }
+        let count = batch.len() - before;
+        self.link.observe_passing(count);
+        Ok(if count > 0 { Read::Messages } else { Read::Nothing })
+    }
+
+    fn stop(&mut self) {
+        let latency =
+            self.link.socket().and_then(SrtSocket::negotiated).and_then(|terms| terms.receiver_latency);
+        let latency = latency.map_or(Duration::ZERO, Duration::from);
+        self.last = Some(Last { sent_before: srt::time_now(), until: Instant::now() + latency });
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::Live
+    }
+}
+
+/// Messages to send.
+pub(crate) struct SrtSink {
+    link: Link,
+    with_source_time: bool,
+}
+
+impl SrtSink {
+    /// Connects when first asked whether it is ready. `with_source_time`: messages keep the time of their origin.
+    pub(crate) fn new(link: Link, with_source_time: bool) -> Self {
+        Self { link, with_source_time }
+    }
+
+    /// Sends a few messages; how many were taken.
+    fn send(&self, socket: &SrtSocket, messages: &[&[u8]], times: &[Option<u64>]) -> Result<usize, Error> {
+        if !self.with_source_time {
+            return socket.send_batch(messages);
+        }
+        for (place, (data, time)) in messages.iter().zip(times).enumerate() {
+            let mut message = Message::new(data);
+            message.source_time = time.map(srt::Instant::from_micros);
+            match socket.send_message(&message) {
+                Ok(_) => {}
+                Err(_) if place > 0 => return Ok(place),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(messages.len())
+    }
+
+    /// Sends all of `batch` that can be sent; how many, and why not more.
+    fn send_all(&self, socket: &SrtSocket, batch: &Batch) -> (usize, Option<Error>) {
+        let mut done = 0;
+        let mut messages = batch.iter().peekable();
+        while messages.peek().is_some() {
+            let mut data: [&[u8]; SEND_BATCH] = [&[]; SEND_BATCH];
+            let mut times = [None; SEND_BATCH];
+            let mut count = 0;
+            for (place, (message, time)) in messages.by_ref().take(SEND_BATCH).enumerate() {
+                (data[place], times[place]) = (message, time);
+                count = place + 1;
+            }
+            let mut start = 0;
+            while start < count {
+                match self.send(socket, &data[start..count], &times[start..count]) {
+                    Ok(taken) => start += taken,
+                    Err(error) => return (done + start, Some(error)),
+                }
+            }
+            done += count;
+        }
+        (done, None)
+    }
+}
+
+impl Sink for SrtSink {
+    fn ready(&mut self) -> Result<bool, Failure> {
+        if let Some(socket) = self.link.socket()
+            && !socket.is_connected()
+        {
+            let why = Error::Closed(socket.close_reason().unwrap_or(ConnectionError::Closed));
+            return self.gone(why);
+        }
+        self.link.connect_step()
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Wrote, Failure> {
+        let Some(socket) = self.link.socket() else { return Ok(Wrote::Messages(0)) };
+        let (count, error) = self.send_all(socket, batch);
+        self.link.observe_passing(count);
+        match error {
+            None => {}
+            Some(error) if error.is_timeout() || error.is_would_block() => {}
+            Some(error @ (Error::Closed(_) | Error::NotConnected)) => {
+                self.gone(error)?;
+            }
+            Some(source) => return Err(Failure::Srt { uri: self.link.name.clone(), source, mend: "" }),
+        }
+        Ok(Wrote::Messages(count))
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.link.socket().is_some() {
+            self.link.talk.detail("waiting until the receiver has everything");
+        }
+        self.link.close()
+    }
+
+    fn max_message(&self) -> Option<usize> {
+        Some(self.link.max_message)
+    }
+}
+
+impl SrtSink {
+    /// The connection has ended while there was more to send.
+    fn gone(&mut self, source: Error) -> Result<bool, Failure> {
+        if self.link.lost(&source) || self.link.stop.asked() {
+            return Ok(false);
+        }
+        if self.link.compat {
+            // The tool takes the end of a connection for the end of its work.
+            self.link.stop.ask();
+            return Ok(false);
+        }
+        let mend = "--reconnect goes on when it is there again";
+        Err(Failure::Srt { uri: self.link.name.clone(), source, mend })
+    }
+}
+
+/// What the report sees of a link; clones see the same.
+#[derive(Clone, Default)]
+pub(crate) struct Monitor {
+    shared: Arc<Mutex<Watched>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    socket: Option<SrtSocket>,
+    connections: u64,
+    past: Totals,
+}
+
+/// Figures since the start, over all connections of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Totals {
+    /// Data packets sent, without those sent again.
+    pub(crate) sent: u64,
+    /// Packets sent again.
+    pub(crate) resent: u64,
+    /// Packets that the peer reported lost.
+    pub(crate) reported_lost: u64,
+    /// Packets given up by the sender as too late.
+    pub(crate) dropped_by_sender: u64,
+    /// Packets that arrived, each once.
+    pub(crate) received: u64,
+    /// Packets found missing by the receiver.
+    pub(crate) missing: u64,
+    /// Packets the receiver never got in time.
+    pub(crate) dropped_by_receiver: u64,
+    /// Round-trip time in ms, of the last connection.
+    pub(crate) rtt_ms: f64,
+}
+
+impl Totals {
+    fn add(&mut self, stats: &Stats) {
+        self.sent += stats.pkt_sent_unique_total;
+        self.resent += stats.pkt_retrans_total;
+        self.reported_lost += stats.pkt_snd_loss_total;
+        self.dropped_by_sender += stats.pkt_snd_drop_total;
+        self.received += stats.pkt_recv_unique_total;
+        self.missing += stats.pkt_rcv_loss_total;
+        self.dropped_by_receiver += stats.pkt_rcv_drop_total;
+        self.rtt_ms = stats.ms_rtt;
+    }
+}
+
+impl Monitor {
+    /// The present connection.
+    pub(crate) fn socket(&self) -> Option<SrtSocket> {
+        self.lock().socket.clone()
+    }
+
+    /// Connections so far.
+    pub(crate) fn connections(&self) -> u64 {
+        self.lock().connections
+    }
+
+    /// Figures so far.
+    pub(crate) fn totals(&self) -> Totals {
+        let watched = self.lock();
+        let mut totals = watched.past;
+        if let Some(socket) = &watched.socket {
+            totals.add(&socket.stats(false));
+        }
+        totals
+    }
+
+    fn enter(&self, socket: &SrtSocket) {
+        let mut watched = self.lock();
+        watched.connections += 1;
+        watched.socket = Some(socket.clone());
+    }
+
+    fn leave(&self) {
+        let mut watched = self.lock();
+        if let Some(socket) = watched.socket.take() {
+            watched.past.add(&socket.stats(false));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Watched> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

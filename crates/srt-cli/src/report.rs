@@ -1,0 +1,401 @@
+//! What is told while a transfer runs, and at its end: the live line, the file of statistics, the report in words.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::Failure;
+use crate::media::srt::{Monitor, Totals};
+use crate::pump::{Counters, Tap};
+use crate::stats_format::{RecordFormat, Subject, record};
+use crate::talk::Talk;
+use crate::test_stream::{Findings, Spread};
+use crate::units::{
+    rate_of, show_bytes, show_count, show_counted, show_millis, show_rate, show_share, show_span,
+};
+
+/// How often the live line changes.
+const LIVE_EVERY: Duration = Duration::from_millis(500);
+
+/// Where statistics are written, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StatsPlan {
+    /// The file, made anew.
+    pub(crate) path: PathBuf,
+    /// How a record looks.
+    pub(crate) format: RecordFormat,
+    /// How often one is written.
+    pub(crate) interval: Duration,
+}
+
+/// Watches one transfer.
+pub(crate) struct Reporter {
+    talk: Talk,
+    counters: Arc<Counters>,
+    input: Option<Monitor>,
+    output: Option<Monitor>,
+    tap: Option<Arc<Mutex<Tap>>>,
+    began: Instant,
+    seen: Seen,
+    stats: Option<StatsFile>,
+}
+
+/// What the live line showed last.
+struct Seen {
+    at: Instant,
+    bytes: u64,
+}
+
+struct StatsFile {
+    file: File,
+    path: PathBuf,
+    format: RecordFormat,
+    interval: Duration,
+    next: Instant,
+    begun: bool,
+}
+
+impl Reporter {
+    /// # Errors
+    /// When the file of statistics cannot be made.
+    pub(crate) fn new(
+        talk: &Talk,
+        counters: &Arc<Counters>,
+        (input, output): (Option<Monitor>, Option<Monitor>),
+        tap: Option<Arc<Mutex<Tap>>>,
+        stats: Option<&StatsPlan>,
+    ) -> Result<Self, Failure> {
+        let began = Instant::now();
+        Ok(Self {
+            talk: talk.clone(),
+            counters: Arc::clone(counters),
+            input,
+            output,
+            tap,
+            began,
+            seen: Seen { at: began, bytes: 0 },
+            stats: stats.map(|plan| StatsFile::create(plan, began)).transpose()?,
+        })
+    }
+
+    /// Whether any SRT link was ever connected.
+    pub(crate) fn ever_connected(&self) -> bool {
+        self.links().any(|(_, monitor)| monitor.connections() > 0)
+    }
+
+    /// How long the transfer runs.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Called every so often.
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        if self.talk.is_live() && now.duration_since(self.seen.at) >= LIVE_EVERY {
+            let line = self.live_line(now);
+            self.talk.live(line);
+        }
+        let due = self.stats.as_ref().is_some_and(|stats| now >= stats.next);
+        if due {
+            self.write_stats(now);
+        }
+    }
+
+    fn links(&self) -> impl Iterator<Item = (&'static str, &Monitor)> {
+        [("input", &self.input), ("output", &self.output)]
+            .into_iter()
+            .filter_map(|(side, monitor)| monitor.as_ref().map(|monitor| (side, monitor)))
+    }
+
+    fn live_line(&mut self, now: Instant) -> String {
+        let bytes = self.bytes();
+        let rate = rate_of(bytes.saturating_sub(self.seen.bytes), now.duration_since(self.seen.at));
+        self.seen = Seen { at: now, bytes };
+        let seconds = self.began.elapsed().as_secs();
+        let mut line = format!("{:02}:{:02}  {:>10}", seconds / 60, seconds % 60, show_rate(rate));
+        if let Some(input) = &self.input {
+            line.push_str(&live_receiver(&input.totals(), input.socket().is_some()));
+        }
+        if let Some(output) = &self.output {
+            line.push_str(&live_sender(&output.totals(), output.socket().is_some()));
+        }
+        if let Some(lost) = self.tap.as_ref().and_then(|tap| lock(tap).lost_so_far()) {
+            line.push_str(&format!("  test packets lost {}", show_count(lost)));
+        }
+        line
+    }
+
+    /// Bytes that went through so far.
+    fn bytes(&self) -> u64 {
+        let counter = if self.output.is_some() { &self.counters.bytes_out } else { &self.counters.bytes_in };
+        counter.load(Ordering::Relaxed)
+    }
+
+    fn write_stats(&mut self, now: Instant) {
+        let mut records = String::new();
+        let Some(stats) = &self.stats else { return };
+        let (format, mut begun) = (stats.format, stats.begun);
+        for (side, monitor) in self.links() {
+            let Some(socket) = monitor.socket() else { continue };
+            let subject = Subject { side, peer: socket.peer_addr(), id: socket.id().value() };
+            records.push_str(&record(format, subject, &socket.stats(true), SystemTime::now(), !begun));
+            begun = true;
+        }
+        let Some(stats) = &mut self.stats else { return };
+        stats.begun = begun;
+        while stats.next <= now {
+            stats.next += stats.interval;
+        }
+        if let Err(error) = stats.file.write_all(records.as_bytes()) {
+            let path = stats.path.display();
+            self.talk.warn(format!("{path}: statistics cannot be written ({error}); going on without them"));
+            self.stats = None;
+        }
+    }
+
+    /// The last record and the words at the end. `quiet_end` leaves out the words.
+    pub(crate) fn finish(&mut self, quiet_end: bool) {
+        self.talk.end_live();
+        if self.stats.is_some() {
+            self.write_stats(Instant::now());
+        }
+        if quiet_end {
+            return;
+        }
+        for line in self.last_words() {
+            self.talk.say(line);
+        }
+    }
+
+    fn last_words(&self) -> Vec<String> {
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let elapsed = self.began.elapsed();
+        let moved = |what: &str, messages: u64, bytes: u64| {
+            let rate = show_rate(rate_of(bytes, elapsed));
+            let (messages, bytes) = (show_counted(messages, "message"), show_bytes(bytes));
+            format!("{what} {messages} ({bytes}) in {}, {rate}", show_span(whole(elapsed)))
+        };
+        let mut lines = Vec::new();
+        if let Some(input) = &self.input {
+            let figures = words_of_receiver(&input.totals());
+            lines.push(format!(
+                "{}; {figures}",
+                moved("received", load(&counters.messages_in), load(&counters.bytes_in))
+            ));
+        }
+        if let Some(output) = &self.output {
+            let figures = words_of_sender(&output.totals());
+            lines.push(format!(
+                "{}; {figures}",
+                moved("sent", load(&counters.messages_out), load(&counters.bytes_out))
+            ));
+        }
+        if lines.is_empty() {
+            lines.push(moved("moved", load(&counters.messages_out), load(&counters.bytes_out)));
+        }
+        let discarded = load(&counters.discarded);
+        if discarded > 0 {
+            let messages = show_counted(discarded, "message");
+            lines.push(format!("thrown away while the output was not connected: {messages}"));
+        }
+        if let Some(findings) = self.tap.as_ref().and_then(|tap| lock(tap).findings()) {
+            lines.extend(words_of_test(&findings));
+        }
+        lines
+    }
+}
+
+impl StatsFile {
+    fn create(plan: &StatsPlan, began: Instant) -> Result<Self, Failure> {
+        let file = create(&plan.path)?;
+        let (path, format, interval) = (plan.path.clone(), plan.format, plan.interval);
+        Ok(Self { file, path, format, interval, next: began + interval, begun: false })
+    }
+}
+
+/// Makes a file for figures or logs.
+///
+/// # Errors
+/// With the mend.
+pub(crate) fn create(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|source| {
+        let mend = "choose a place that exists and where you may write";
+        Failure::Open { path: path.to_owned(), doing: "be written", source, mend }
+    })
+}
+
+fn lock(tap: &Mutex<Tap>) -> std::sync::MutexGuard<'_, Tap> {
+    tap.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whole tenths of a second are enough for people.
+fn whole(span: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis() / 100 * 100).unwrap_or(u64::MAX))
+}
+
+fn live_receiver(totals: &Totals, connected: bool) -> String {
+    if !connected {
+        return "  (waiting for a connection)".to_owned();
+    }
+    format!(
+        "  RTT {:.1} ms  lost {}  recovered {}  dropped {}",
+        totals.rtt_ms,
+        show_count(totals.missing),
+        show_count(totals.missing.saturating_sub(totals.dropped_by_receiver)),
+        show_count(totals.dropped_by_receiver)
+    )
+}
+
+fn live_sender(totals: &Totals, connected: bool) -> String {
+    if !connected {
+        return "  (waiting for a connection)".to_owned();
+    }
+    format!(
+        "  RTT {:.1} ms  lost {}  resent {}  dropped {}",
+        totals.rtt_ms,
+        show_count(totals.reported_lost),
+        show_count(totals.resent),
+        show_count(totals.dropped_by_sender)
+    )
+}
+
+fn words_of_receiver(totals: &Totals) -> String {
+    let recovered = totals.missing.saturating_sub(totals.dropped_by_receiver);
+    format!(
+        "{} lost on the way, {} recovered, {} never came in time, RTT {:.1} ms",
+        show_counted(totals.missing, "packet"),
+        show_count(recovered),
+        show_count(totals.dropped_by_receiver),
+        totals.rtt_ms
+    )
+}
+
+fn words_of_sender(totals: &Totals) -> String {
+    format!(
+        "{} reported lost, {} sent again, {} given up as too late, RTT {:.1} ms",
+        show_counted(totals.reported_lost, "packet"),
+        show_count(totals.resent),
+        show_count(totals.dropped_by_sender),
+        totals.rtt_ms
+    )
+}
+
+/// The books of a test stream in words.
+pub(crate) fn words_of_test(found: &Findings) -> Vec<String> {
+    let mut lines = vec![format!("test stream: {}", verdict(found))];
+    if let Some(latency) = &found.latency {
+        lines.push(format!("latency from stamp to here: {}", words_of_spread(latency)));
+    }
+    if let Some(jitter) = &found.jitter {
+        lines.push(format!("change from message to message: {}", words_of_spread(jitter)));
+    }
+    if found.before_sent > 0 {
+        let messages = show_counted(found.before_sent, "message");
+        lines
+            .push(format!("{messages} arrived before their stamp: the clocks of sender and receiver differ"));
+    }
+    lines
+}
+
+/// What arrived and how, in one sentence.
+pub(crate) fn verdict(found: &Findings) -> String {
+    let all = found.received + found.lost;
+    let mut parts = vec![format!(
+        "{} of {} arrived, {} lost ({})",
+        show_count(found.received),
+        show_counted(all, "TS packet"),
+        show_count(found.lost),
+        show_share(found.lost, all)
+    )];
+    for (count, what) in
+        [(found.duplicates, "doubled"), (found.reordered, "out of order"), (found.damaged, "damaged")]
+    {
+        if count > 0 {
+            parts.push(format!("{} {what}", show_count(count)));
+        }
+    }
+    if found.restarts > 0 {
+        parts.push(format!("the sender began anew {}", show_counted(found.restarts, "time")));
+    }
+    if found.first > 0 {
+        parts.push(format!("joined at packet {}", show_count(found.first)));
+    }
+    if !found.ended {
+        parts.push("the end of the stream was not seen".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// `median 142.1 ms, 95 % 142.4 ms, …`.
+pub(crate) fn words_of_spread(spread: &Spread) -> String {
+    format!(
+        "median {}, 95 % within {}, 99 % within {}, at most {}",
+        show_millis(spread.p50),
+        show_millis(spread.p95),
+        show_millis(spread.p99),
+        show_millis(spread.max)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> Findings {
+        Findings { received: 693, lost: 7, packets_per_message: 7, ended: true, ..Findings::default() }
+    }
+
+    #[test]
+    fn the_verdict_names_what_is_wrong_and_nothing_else() {
+        assert_eq!(verdict(&findings()), "693 of 700 TS packets arrived, 7 lost (1.0 %)");
+        let bad = Findings {
+            duplicates: 1,
+            reordered: 2,
+            damaged: 3,
+            restarts: 1,
+            first: 1400,
+            ended: false,
+            ..findings()
+        };
+        assert_eq!(
+            verdict(&bad),
+            "693 of 700 TS packets arrived, 7 lost (1.0 %), 1 doubled, 2 out of order, 3 damaged, the sender began anew \
+             1 time, joined at packet 1,400, the end of the stream was not seen"
+        );
+    }
+
+    #[test]
+    fn clocks_that_differ_are_told() {
+        let found = Findings { before_sent: 3, ..findings() };
+        let lines = words_of_test(&found);
+        assert!(lines.last().unwrap().contains("3 messages arrived before their stamp"), "{lines:?}");
+    }
+
+    #[test]
+    fn figures_of_both_ends_are_whole_sentences() {
+        let totals = Totals {
+            sent: 100,
+            resent: 12,
+            reported_lost: 11,
+            dropped_by_sender: 1,
+            received: 99,
+            missing: 1,
+            dropped_by_receiver: 0,
+            rtt_ms: 40.26,
+        };
+        assert_eq!(
+            words_of_sender(&totals),
+            "11 packets reported lost, 12 sent again, 1 given up as too late, RTT 40.3 ms"
+        );
+        assert_eq!(
+            words_of_receiver(&totals),
+            "1 packet lost on the way, 1 recovered, 0 never came in time, RTT 40.3 ms"
+        );
+        assert_eq!(live_sender(&totals, true), "  RTT 40.3 ms  lost 11  resent 12  dropped 1");
+        assert_eq!(live_receiver(&totals, false), "  (waiting for a connection)");
+    }
+}
