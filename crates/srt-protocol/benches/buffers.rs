@@ -60,7 +60,7 @@ fn receive_buffer(criterion: &mut Criterion) {
                 for n in 0..PACKETS {
                     black_box(buffer.insert(now, &header(next + (n ^ (stride - 1)), 10), &PAYLOAD));
                 }
-                next = next + PACKETS;
+                next += PACKETS;
                 out.clear();
                 while buffer.pop(now, &mut out).is_some() {}
                 black_box(out.len())
