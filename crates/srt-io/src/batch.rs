@@ -81,8 +81,16 @@ impl UdpSocket {
     /// A datagram that cannot be sent is counted and reported, and never keeps back what is for somebody else. Only a
     /// full send buffer ends the call early: see [`SendReport::blocked`].
     pub fn send_batch(&self, items: &[SendItem<'_>]) -> SendReport {
-        let mut run =
-            SendRun { socket: self, items, report: SendReport::default(), singly: None, retried: false };
+        self.send_through(items, |messages| sys::send_messages(&self.socket, messages))
+    }
+
+    /// `transmit` offers messages to the kernel: it gives how many were taken, at least one, or the error of the first.
+    fn send_through<F>(&self, items: &[SendItem<'_>], transmit: F) -> SendReport
+    where
+        F: FnMut(&[Message<'_>]) -> io::Result<usize>,
+    {
+        let report = SendReport::default();
+        let mut run = SendRun { socket: self, transmit, items, report, singly: None, retried: false };
         while run.report.items < items.len() && !run.report.blocked {
             run.step();
         }
@@ -180,8 +188,9 @@ impl UdpSocket {
 }
 
 /// One call of `send_batch`, under way.
-struct SendRun<'s, 'i, 'd> {
+struct SendRun<'s, 'i, 'd, F> {
     socket: &'s UdpSocket,
+    transmit: F,
     items: &'i [SendItem<'d>],
     report: SendReport,
     /// A train the kernel refused: its item and the offset of its end. Up to there datagrams are sent singly.
@@ -190,7 +199,10 @@ struct SendRun<'s, 'i, 'd> {
     retried: bool,
 }
 
-impl<'d> SendRun<'_, '_, 'd> {
+impl<'d, F> SendRun<'_, '_, 'd, F>
+where
+    F: FnMut(&[Message<'_>]) -> io::Result<usize>,
+{
     /// One system call, and what follows from its outcome.
     fn step(&mut self) {
         let mut messages = [Message::NONE; MAX_MESSAGES];
@@ -209,7 +221,7 @@ impl<'d> SendRun<'_, '_, 'd> {
         }
         let messages = &messages[..count];
         self.socket.counters.send_calls.add(1);
-        match sys::send_messages(&self.socket.socket, messages) {
+        match (self.transmit)(messages) {
             Ok(sent) => {
                 self.retried = false;
                 messages.iter().take(sent).for_each(|message| self.on_sent(message));
@@ -392,7 +404,7 @@ impl RecvBatch {
     }
 
     /// The buffers, for the system to fill.
-    fn storage(&mut self) -> Storage<'_> {
+    pub(crate) fn storage(&mut self) -> Storage<'_> {
         if self.memory.is_empty() {
             self.memory = vec![0; self.capacity * STRIDE];
             self.slots.reserve_exact(self.capacity);
@@ -523,3 +535,362 @@ const MAX_TRAIN_BYTES: usize = 65_535 - 20 - 8;
 /// Pending ICMP errors that one receipt skips.
 const MAX_PENDING_ERRORS: usize = 16;
 const WARNING_INTERVAL_US: u64 = 60_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{loopbacks, numbered, pair, receive, socket_at, wait_readable};
+    use crate::{UdpOptions, capabilities};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    fn plain() -> UdpOptions {
+        UdpOptions { gso: false, gro: false, ..UdpOptions::default() }
+    }
+
+    #[test]
+    fn a_train_arrives_as_its_datagrams_in_order_with_their_sizes() {
+        for ip in loopbacks() {
+            for (sending, receiving) in [
+                (UdpOptions::default(), UdpOptions::default()),
+                (UdpOptions::default(), plain()),
+                (plain(), UdpOptions::default()),
+                (plain(), plain()),
+            ] {
+                for (count, size, last) in
+                    [(2, 1, 1), (10, 1456, 1456), (40, 1316, 17), (64, 100, 99), (3, 9000, 1)]
+                {
+                    let (sender, receiver) = pair(ip, &sending, &receiving);
+                    let data = numbered((count - 1) * size + last, size);
+                    let item =
+                        SendItem { to: receiver.local_addr(), from: None, data: &data, segment_size: size };
+                    let sent = sender.send(&item).unwrap();
+                    assert_eq!(sent, Sent { bytes: data.len(), datagrams: count });
+                    let got = receive(&receiver, count);
+                    let expected: Vec<_> = data.chunks(size).collect();
+                    assert_eq!(got, expected);
+                    let trains = u64::from(sending.gso && capabilities().gso);
+                    let counters = sender.counters().send;
+                    assert_eq!(counters.trains + counters.refused_trains, trains); // refused if the path is narrow
+                    assert_eq!(receiver.counters().receive.bytes, data.len() as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernel_joins_the_datagrams_of_a_train_when_allowed() {
+        for (options, joined) in
+            [(UdpOptions::default(), capabilities().gro && capabilities().gso), (plain(), false)]
+        {
+            let (sender, receiver) = pair(loopbacks()[0], &UdpOptions::default(), &options);
+            let data = numbered(10 * 1316 + 5, 1316);
+            sender
+                .send(&SendItem { to: receiver.local_addr(), from: None, data: &data, segment_size: 1316 })
+                .unwrap();
+            assert_eq!(receive(&receiver, 11).len(), 11);
+            let counters = receiver.counters().receive;
+            assert_eq!(counters.messages, if joined { 1 } else { 11 });
+            assert_eq!(counters.datagrams, 11);
+        }
+    }
+
+    #[test]
+    fn a_train_longer_than_a_message_is_divided() {
+        let roomy = UdpOptions { receive_buffer: Some(200_000), ..UdpOptions::default() };
+        let (sender, receiver) = pair(loopbacks()[0], &UdpOptions::default(), &roomy);
+        let data = numbered(100 * 1316 + 3, 1316);
+        let item = SendItem { to: receiver.local_addr(), from: None, data: &data, segment_size: 1316 };
+        assert_eq!(sender.send(&item).unwrap().datagrams, 101);
+        assert_eq!(receive(&receiver, 101), data.chunks(1316).collect::<Vec<_>>());
+        if capabilities().gso {
+            assert_eq!(sender.counters().send.trains, 3); // 49 datagrams of 1316 bytes fit a message, then 49, then 3
+        }
+    }
+
+    #[test]
+    fn a_batch_serves_many_destinations_and_a_bad_one_harms_no_other() {
+        for ip in loopbacks() {
+            let options = UdpOptions { ipv6_only: Some(true), ..UdpOptions::default() };
+            let sender = socket_at(ip, &options);
+            let receivers: Vec<_> = (0..50).map(|_| socket_at(ip, &options)).collect();
+            let payloads: Vec<_> = (0..50).map(|index| numbered(1_000 + 40 * index, 700)).collect();
+            let too_large = vec![0; 70_000];
+            let wrong_family = if ip.is_ipv4() { "[::1]:9" } else { "127.0.0.1:9" }.parse().unwrap();
+            let mut items = Vec::new();
+            for (receiver, data) in receivers.iter().zip(&payloads) {
+                let to = receiver.local_addr();
+                items.push(SendItem { to, from: None, data, segment_size: 700 });
+                items.push(SendItem { to, from: None, data: &too_large, segment_size: 0 });
+                items.push(SendItem { to: wrong_family, from: None, data, segment_size: 700 });
+            }
+            let report = sender.send_batch(&items);
+            assert_eq!((report.items, report.offset, report.blocked), (items.len(), 0, false));
+            let failed: Vec<_> = report.failures.iter().map(|failure| failure.item).collect();
+            assert_eq!(failed, (0..items.len()).filter(|index| index % 3 != 0).collect::<Vec<_>>());
+            for (receiver, data) in receivers.iter().zip(&payloads) {
+                assert_eq!(receive(receiver, data.len().div_ceil(700)), data.chunks(700).collect::<Vec<_>>());
+            }
+            let counters = sender.counters().send;
+            assert_eq!(counters.errors.too_large, 50);
+            assert_eq!(counters.datagrams, report.datagrams as u64);
+            assert_eq!(counters.bytes, payloads.iter().map(|data| data.len() as u64).sum::<u64>());
+        }
+    }
+
+    #[test]
+    fn an_empty_datagram_is_a_datagram() {
+        let (sender, receiver) = pair(loopbacks()[0], &UdpOptions::default(), &UdpOptions::default());
+        let item = SendItem { to: receiver.local_addr(), from: None, data: &[], segment_size: 1316 };
+        assert_eq!(sender.send(&item).unwrap(), Sent { bytes: 0, datagrams: 1 });
+        assert_eq!(receive(&receiver, 1), [b""]);
+    }
+
+    #[test]
+    fn an_empty_socket_would_block_and_a_full_batch_says_so() {
+        let (sender, receiver) = pair(loopbacks()[0], &UdpOptions::default(), &plain());
+        let mut batch = RecvBatch::with_capacity(4);
+        assert_eq!(receiver.recv_batch(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(batch.is_empty() && !batch.is_full());
+        let data = numbered(600, 100);
+        sender
+            .send(&SendItem { to: receiver.local_addr(), from: None, data: &data, segment_size: 100 })
+            .unwrap();
+        let mut received = 0;
+        while received < 6 {
+            wait_readable(&receiver);
+            let messages = receiver.recv_batch(&mut batch).unwrap();
+            assert_eq!((batch.len(), batch.is_full()), (messages, messages == 4));
+            assert!(batch.iter().all(|item| item.from == sender.local_addr() && item.data.len() == 100));
+            received += messages;
+        }
+        assert_eq!(receiver.recv_batch(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn capacities_stay_within_what_one_call_can_carry() {
+        assert_eq!(RecvBatch::with_capacity(0).capacity(), 1);
+        assert_eq!(RecvBatch::with_capacity(1_000).capacity(), RecvBatch::default().capacity());
+    }
+
+    #[test]
+    fn a_joined_message_splits_into_datagrams_of_its_segment_size() {
+        let item = |data, segment_size| RecvItem { from: Message::NONE.to, to: None, data, segment_size };
+        let sizes = |item: RecvItem<'_>| {
+            let datagrams = item.datagrams();
+            assert_eq!(datagrams.len(), datagrams.clone().count());
+            datagrams.map(<[u8]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(item(&[0; 25], 10)), [10, 10, 5]);
+        assert_eq!(sizes(item(&[0; 20], 10)), [10, 10]);
+        assert_eq!(sizes(item(&[0; 9], 10)), [9]);
+        assert_eq!(sizes(item(&[0; 9], 0)), [9]);
+        assert_eq!(sizes(item(&[], 0)), [0]);
+    }
+
+    /// A kernel that answers as it is told, then takes everything.
+    struct Kernel {
+        answers: VecDeque<Result<usize, i32>>,
+        taken: Vec<(SocketAddr, Vec<u8>)>,
+    }
+
+    impl Kernel {
+        fn new(answers: impl IntoIterator<Item = Result<usize, i32>>) -> Self {
+            Self { answers: answers.into_iter().collect(), taken: Vec::new() }
+        }
+
+        fn transmit(&mut self, messages: &[Message<'_>]) -> io::Result<usize> {
+            assert!(!messages.is_empty() && messages.len() <= MAX_MESSAGES);
+            let answer = self.answers.pop_front().unwrap_or(Ok(messages.len()));
+            let taken = answer.map_err(io::Error::from_raw_os_error)?.clamp(1, messages.len());
+            for message in &messages[..taken] {
+                let segment = message.segment.map_or_else(|| message.data.len().max(1), usize::from);
+                assert!(message.datagrams() <= MAX_TRAIN_SEGMENTS);
+                assert_eq!(message.segment.is_some(), message.datagrams() > 1);
+                let datagrams = datagrams_in(message.data.len(), segment);
+                assert_eq!(message.datagrams(), datagrams);
+                self.taken.extend(
+                    RecvItem { from: message.to, to: None, data: message.data, segment_size: segment }
+                        .datagrams()
+                        .map(|datagram| (message.to, datagram.to_vec())),
+                );
+            }
+            Ok(taken)
+        }
+    }
+
+    /// A socket that believes in trains, whatever the system can do.
+    fn hopeful_socket() -> UdpSocket {
+        let socket = socket_at(loopbacks()[0], &UdpOptions::default());
+        socket.gso.store(true, Relaxed);
+        socket
+    }
+
+    #[cfg(target_os = "linux")]
+    mod scripted {
+        use super::*;
+
+        const WOULD_BLOCK: i32 = libc::EAGAIN;
+
+        fn to(port: u16) -> SocketAddr {
+            SocketAddr::from(([127, 0, 0, 1], port))
+        }
+
+        fn item(data: &[u8], segment_size: usize) -> SendItem<'_> {
+            SendItem { to: to(9), from: None, data, segment_size }
+        }
+
+        fn datagrams_of(items: &[SendItem<'_>]) -> Vec<(SocketAddr, Vec<u8>)> {
+            let all = items.iter().flat_map(|item| {
+                let SendItem { to, data, segment_size, .. } = *item;
+                let received = RecvItem { from: to, to: None, data, segment_size };
+                received.datagrams().map(move |datagram| (to, datagram.to_vec()))
+            });
+            all.collect()
+        }
+
+        #[test]
+        fn a_full_send_buffer_ends_the_call_and_says_where_to_go_on() {
+            let socket = hopeful_socket();
+            let data = numbered(200 * 100, 100);
+            let items = [item(&data[..500], 100), item(&data, 100), item(&data[..50], 0)];
+            let mut kernel = Kernel::new([Ok(2), Err(WOULD_BLOCK)]);
+            let report = socket.send_through(&items, |messages| kernel.transmit(messages));
+            assert_eq!((report.items, report.offset, report.blocked), (1, 6_400, true));
+            assert_eq!((report.datagrams, report.bytes), (69, 6_900));
+            assert!(report.failures.is_empty());
+            let rest = [item(&data[6_400..], 100), items[2]];
+            assert!(!socket.send_through(&rest, |messages| kernel.transmit(messages)).blocked);
+            assert_eq!(kernel.taken, datagrams_of(&items));
+            assert_eq!(socket.counters().send.blocked, 1);
+        }
+
+        #[test]
+        fn a_refused_train_goes_out_singly_and_the_next_train_is_tried_again() {
+            if !capabilities().gso {
+                return; // no train leaves, so none is refused
+            }
+            for refusal in [libc::EINVAL, libc::EMSGSIZE] {
+                let socket = hopeful_socket();
+                let data = numbered(1_000, 100);
+                let items = [item(&data, 100), item(&data, 100)];
+                let mut kernel = Kernel::new([Err(refusal)]);
+                let report = socket.send_through(&items, |messages| kernel.transmit(messages));
+                assert_eq!((report.items, report.datagrams), (2, 20));
+                assert_eq!(kernel.taken, datagrams_of(&items));
+                let counters = socket.counters().send;
+                assert_eq!((counters.refused_trains, counters.trains, counters.errors.total()), (1, 1, 0));
+                assert!(socket.gso.load(Relaxed));
+            }
+        }
+
+        #[test]
+        fn a_card_without_trains_is_asked_once_only() {
+            if !capabilities().gso {
+                return; // no train leaves, so none is refused
+            }
+            let socket = hopeful_socket();
+            let data = numbered(1_000, 100);
+            let mut kernel = Kernel::new([Err(libc::EIO)]);
+            socket.send_through(&[item(&data, 100)], |messages| kernel.transmit(messages));
+            socket.send_through(&[item(&data, 100)], |messages| kernel.transmit(messages));
+            assert_eq!(kernel.taken.len(), 20);
+            let counters = socket.counters().send;
+            assert_eq!((counters.refused_trains, counters.trains), (1, 0));
+        }
+
+        #[test]
+        fn one_refusal_does_not_end_trains_that_have_worked() {
+            if !capabilities().gso {
+                return; // no train leaves, so none is refused
+            }
+            let socket = hopeful_socket();
+            let data = numbered(1_000, 100);
+            let mut kernel = Kernel::new([Ok(1), Err(libc::EIO)]);
+            socket.send_through(&[item(&data, 100), item(&data, 100)], |messages| kernel.transmit(messages));
+            socket.send_through(&[item(&data, 100)], |messages| kernel.transmit(messages));
+            assert_eq!(kernel.taken.len(), 30);
+            assert_eq!(socket.counters().send.trains, 2);
+        }
+
+        #[test]
+        fn an_old_icmp_error_costs_nothing_a_repeated_one_costs_the_item() {
+            let socket = hopeful_socket();
+            let data = numbered(300, 100);
+            let mut kernel = Kernel::new([Err(libc::ECONNREFUSED)]);
+            let report = socket.send_through(&[item(&data, 100)], |messages| kernel.transmit(messages));
+            assert_eq!((report.datagrams, report.failures.len()), (3, 0));
+            assert_eq!(socket.counters().send.errors.refused, 1);
+            let mut kernel = Kernel::new([Err(libc::ECONNREFUSED), Err(libc::ECONNREFUSED)]);
+            let report = socket
+                .send_through(&[item(&data, 100), item(&data, 0)], |messages| kernel.transmit(messages));
+            assert_eq!((report.items, report.datagrams, report.failures.len()), (2, 1, 1));
+            assert_eq!((report.failures[0].item, report.failures[0].datagrams), (0, 3));
+            assert_eq!(report.failures[0].error.raw_os_error(), Some(libc::ECONNREFUSED));
+        }
+
+        #[test]
+        fn a_lost_route_costs_the_item_a_too_large_datagram_only_itself() {
+            let socket = hopeful_socket();
+            socket.gso.store(false, Relaxed);
+            let data = numbered(300, 100);
+            let items = [item(&data, 100), item(&data, 100)];
+            let mut kernel = Kernel::new([Ok(1), Err(libc::EMSGSIZE), Ok(2), Err(libc::ENETUNREACH)]);
+            let report = socket.send_through(&items, |messages| kernel.transmit(messages));
+            assert_eq!((report.items, report.datagrams, report.bytes), (2, 3, 300));
+            let failures: Vec<_> =
+                report.failures.iter().map(|failure| (failure.item, failure.datagrams)).collect();
+            assert_eq!(failures, [(0, 1), (1, 2)]);
+            let errors = socket.counters().send.errors;
+            assert_eq!((errors.too_large, errors.unreachable, errors.total()), (1, 2, 3));
+        }
+
+        #[test]
+        fn a_signal_is_no_error() {
+            let socket = hopeful_socket();
+            let data = numbered(300, 100);
+            let mut kernel = Kernel::new([Err(libc::EINTR), Err(libc::EINTR)]);
+            let report = socket.send_through(&[item(&data, 100)], |messages| kernel.transmit(messages));
+            assert_eq!((report.datagrams, report.failures.len()), (3, 0));
+        }
+
+        proptest! {
+            #[test]
+            fn whatever_the_kernel_answers_each_datagram_is_sent_once_or_reported(
+                shapes in prop::collection::vec((0..9_000_usize, 0..1_500_usize), 1..50),
+                answers in prop::collection::vec(prop_oneof![
+                    (1..MAX_MESSAGES).prop_map(Ok),
+                    prop::sample::select(vec![
+                        WOULD_BLOCK, libc::EINTR, libc::EIO, libc::EINVAL, libc::EMSGSIZE, libc::ENETUNREACH,
+                        libc::EPERM, libc::ECONNREFUSED, libc::ENOBUFS,
+                    ]).prop_map(Err),
+                ], 0..60),
+            ) {
+                let socket = hopeful_socket();
+                let memory = numbered(9_000, 7);
+                let all: Vec<_> = shapes.iter().zip(1..).map(|(&(length, segment_size), port)|
+                    SendItem { to: to(port), from: None, data: &memory[..length], segment_size }).collect();
+                let mut kernel = Kernel::new(answers);
+                let (mut items, mut sent, mut failed) = (all.clone(), 0, 0);
+                while !items.is_empty() {
+                    let report = socket.send_through(&items, |messages| kernel.transmit(messages));
+                    sent += report.datagrams;
+                    failed += report.failures.iter().map(|failure| failure.datagrams).sum::<usize>();
+                    prop_assert_eq!(report.blocked, report.items < items.len());
+                    items.drain(..report.items);
+                    if let Some(first) = items.first_mut() {
+                        first.data = &first.data[report.offset..];
+                        // A rest that is one datagram of the same train stays so; an item of one datagram has no offset.
+                    }
+                }
+                let expected = datagrams_of(&all);
+                prop_assert_eq!(sent + failed, expected.len());
+                prop_assert_eq!(kernel.taken.len(), sent);
+                // What was taken is a subsequence of what was offered.
+                let mut offered = expected.iter();
+                prop_assert!(kernel.taken.iter().all(|datagram| offered.any(|other| other == datagram)));
+            }
+        }
+    }
+}

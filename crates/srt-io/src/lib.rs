@@ -47,6 +47,8 @@ mod clock;
 mod counters;
 mod socket;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod wait;
 
 pub use batch::{Datagrams, RecvBatch, RecvItem, SendFailure, SendItem, SendReport, Sent};

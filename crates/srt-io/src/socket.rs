@@ -341,3 +341,178 @@ fn any(addr: &SocketAddr) -> &'static str {
 fn family(addr: &SocketAddr) -> &'static str {
     if addr.is_ipv4() { "IPv4" } else { "IPv6" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{loopbacks, receive, socket_at, wait_readable};
+    use crate::{RecvBatch, SendItem};
+    use std::net::Ipv4Addr;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_port_in_use_is_an_error_that_names_address_and_mend() {
+        for ip in loopbacks() {
+            let first = socket_at(ip, &UdpOptions::default());
+            let addr = first.local_addr();
+            let error = UdpSocket::bind(addr, &UdpOptions::default()).unwrap_err();
+            assert!(matches!(error, BindError::InUse { addr: named } if named == addr), "{error:?}");
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            let text = error.to_string();
+            assert!(text.contains(&addr.to_string()) && text.contains("bind another port"), "{text}");
+            drop(first);
+            UdpSocket::bind(addr, &UdpOptions::default()).unwrap(); // and free again at once
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_port_is_in_use_even_if_its_holder_would_share_it() {
+        let holder = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        holder.set_reuse_address(true).unwrap();
+        holder.bind(&SocketAddr::new(LOOPBACK, 0).into()).unwrap();
+        let addr = holder.local_addr().unwrap().as_socket().unwrap();
+        let outcome = UdpSocket::bind(addr, &UdpOptions::default());
+        assert!(matches!(outcome, Err(BindError::InUse { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn nobody_else_can_bind_our_port_not_even_to_share_it() {
+        let ours = socket_at(LOOPBACK, &UdpOptions::default());
+        let thief = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        thief.set_reuse_address(true).unwrap();
+        let outcome = thief.bind(&ours.local_addr().into());
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_foreign_address_is_an_error_that_names_it() {
+        let addr = "192.0.2.1:9000".parse().unwrap(); // for documentation, so nobody's
+        let error = UdpSocket::bind(addr, &UdpOptions::default()).unwrap_err();
+        assert!(matches!(error, BindError::NotLocal { .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "192.0.2.1 is no address of this machine: bind one that is, or 0.0.0.0 for all"
+        );
+    }
+
+    #[test]
+    fn link_local_without_an_interface_asks_for_one() {
+        if loopbacks().len() > 1 {
+            let error =
+                UdpSocket::bind("[fe80::1]:9000".parse().unwrap(), &UdpOptions::default()).unwrap_err();
+            assert!(
+                matches!(error, BindError::ScopeMissing { .. } | BindError::NotLocal { .. }),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refused_option_is_named_with_its_value() {
+        if cfg!(target_os = "linux") {
+            let options = UdpOptions { ttl: Some(0), ..UdpOptions::default() };
+            let error = UdpSocket::bind(SocketAddr::new(LOOPBACK, 0), &options).unwrap_err();
+            assert!(error.to_string().contains("IP_TTL = 0"), "{error}");
+        }
+        let options = UdpOptions { device: Some("no-such-device".into()), ..UdpOptions::default() };
+        let error = UdpSocket::bind(SocketAddr::new(LOOPBACK, 0), &options).unwrap_err();
+        assert!(error.to_string().contains("no-such-device"), "{error}");
+    }
+
+    #[test]
+    fn buffers_are_granted_and_read_back() {
+        let options =
+            UdpOptions { send_buffer: Some(50_000), receive_buffer: Some(60_000), ..UdpOptions::default() };
+        let granted = socket_at(LOOPBACK, &options).granted_buffers();
+        assert!(granted.send >= 50_000 && granted.receive >= 60_000, "{granted:?}");
+    }
+
+    #[test]
+    fn a_socket_taken_over_serves_as_one_of_ours() {
+        for ip in loopbacks() {
+            let theirs = std::net::UdpSocket::bind((ip, 0)).unwrap();
+            let addr = theirs.local_addr().unwrap();
+            let taken = UdpSocket::from_std(theirs, &UdpOptions::default()).unwrap();
+            assert_eq!(taken.local_addr(), addr);
+            let sender = socket_at(ip, &UdpOptions::default());
+            sender.send(&SendItem { to: addr, from: None, data: &[7; 2_500], segment_size: 1_000 }).unwrap();
+            assert_eq!(receive(&taken, 3).iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 1_000, 500]);
+            let nothing_more = taken.recv_batch(&mut RecvBatch::new()); // would wait forever if it were blocking
+            assert_eq!(nothing_more.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn an_unbound_socket_cannot_be_taken_over() {
+        let unbound = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        assert!(UdpSocket::from_std(unbound.into(), &UdpOptions::default()).is_err());
+    }
+
+    #[test]
+    fn an_icmp_error_of_a_connected_socket_is_counted_and_overcome() {
+        let gone = socket_at(LOOPBACK, &UdpOptions::default());
+        let to = gone.local_addr();
+        drop(gone);
+        let connected = std::net::UdpSocket::bind((LOOPBACK, 0)).unwrap();
+        connected.connect(to).unwrap();
+        let socket = UdpSocket::from_std(connected, &UdpOptions::default()).unwrap();
+        if cfg!(target_os = "linux") {
+            // Elsewhere a connected socket takes no destination.
+            let item = SendItem { to, from: None, data: b"?", segment_size: 0 };
+            while socket.counters().send.errors.refused == 0 {
+                assert_eq!(socket.send(&item).unwrap().datagrams, 1);
+            }
+            while socket.counters().receive.errors.refused == 0 {
+                assert_eq!(socket.send(&item).unwrap().datagrams, 1);
+                let outcome = socket.recv_batch(&mut RecvBatch::new());
+                assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            }
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_turn_into_ipv4_and_back() {
+        let v4: SocketAddr = "192.0.2.7:9000".parse().unwrap();
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:9000".parse().unwrap();
+        assert_eq!(to_mapped(v4), mapped);
+        assert_eq!(to_canonical(mapped), v4);
+        assert_eq!((to_mapped(mapped), to_canonical(v4)), (mapped, v4));
+        let scoped = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 1, 2, 3));
+        assert_eq!((to_mapped(scoped), to_canonical(scoped)), (scoped, scoped));
+    }
+
+    #[test]
+    fn a_dual_stack_socket_talks_to_ipv4_peers_under_either_name() {
+        if loopbacks().len() > 1 {
+            let options = UdpOptions { ipv6_only: Some(false), ..UdpOptions::default() };
+            let both = socket_at(IpAddr::V6(Ipv6Addr::UNSPECIFIED), &options);
+            let peer = socket_at(LOOPBACK, &UdpOptions::default());
+            for to in [peer.local_addr(), to_mapped(peer.local_addr())] {
+                let item = SendItem { to, from: None, data: &[1; 30], segment_size: 10 };
+                assert_eq!(both.send(&item).unwrap().datagrams, 3);
+                assert_eq!(receive(&peer, 3), [[1; 10]; 3]);
+            }
+            let to = SocketAddr::new(LOOPBACK, both.local_addr().port());
+            peer.send(&SendItem { to, from: None, data: b"back", segment_size: 0 }).unwrap();
+            let mut batch = RecvBatch::new();
+            wait_readable(&both);
+            both.recv_batch(&mut batch).unwrap();
+            let item = batch.iter().next().unwrap();
+            assert_eq!(item.from, to_mapped(peer.local_addr()));
+            assert_eq!(to_canonical(item.from), peer.local_addr());
+        }
+    }
+
+    #[test]
+    fn an_ipv6_only_socket_leaves_the_port_to_ipv4() {
+        if loopbacks().len() > 1 {
+            let options = UdpOptions { ipv6_only: Some(true), ..UdpOptions::default() };
+            let six = socket_at(IpAddr::V6(Ipv6Addr::UNSPECIFIED), &options);
+            let four = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), six.local_addr().port());
+            UdpSocket::bind(four, &UdpOptions::default()).unwrap();
+        }
+    }
+}

@@ -195,3 +195,179 @@ fn checked(token: u64) -> io::Result<u64> {
 
 /// The token of wake-ups.
 pub(crate) const WAKE_TOKEN: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{loopbacks, pair, socket_at};
+    use crate::{Clock, RecvBatch, SendItem, UdpOptions};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+    /// A poller with everything the system has, and one without.
+    fn pollers() -> [Poller; 2] {
+        [Poller::new().unwrap(), Poller::with_capabilities(Capabilities::default()).unwrap()]
+    }
+
+    fn poke(sender: &UdpSocket, receiver: &UdpSocket) {
+        let item = SendItem { to: receiver.local_addr(), from: None, data: b"!", segment_size: 0 };
+        assert_eq!(sender.send(&item).unwrap().datagrams, 1);
+    }
+
+    #[test]
+    fn a_wait_never_ends_before_its_deadline() {
+        let clock = Clock::new();
+        set_timer_slack_ns(1).unwrap();
+        for poller in pollers() {
+            let mut events = Events::default();
+            for span in [0, 1, 7, 99, 500, 1_001, 20_000] {
+                let deadline = clock.now_micros() + span;
+                poller.wait(&mut events, Some(deadline)).unwrap();
+                assert!(clock.now_micros() >= deadline);
+                assert!(events.is_empty() && !events.woken());
+            }
+            poller.wait(&mut events, Some(0)).unwrap(); // the past
+        }
+    }
+
+    #[test]
+    fn readability_ends_a_wait_as_long_as_something_is_there() {
+        for poller in pollers() {
+            for ip in loopbacks() {
+                let (sender, receiver) = pair(ip, &UdpOptions::default(), &UdpOptions::default());
+                poller.add(&receiver, 42, Interest::READABLE).unwrap();
+                poke(&sender, &receiver);
+                let mut events = Events::with_capacity(0);
+                for _ in 0..3 {
+                    poller.wait(&mut events, None).unwrap();
+                    let all: Vec<_> = events.iter().collect();
+                    assert_eq!(all, [Event { token: 42, readable: true, writable: false }]);
+                    assert!(!events.woken());
+                }
+                receiver.recv_batch(&mut RecvBatch::new()).unwrap();
+                poller.wait(&mut events, Some(0)).unwrap();
+                assert!(events.is_empty());
+                poller.remove(&receiver).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn interest_and_token_can_be_changed() {
+        for poller in pollers() {
+            let (sender, receiver) = pair(loopbacks()[0], &UdpOptions::default(), &UdpOptions::default());
+            let mut events = Events::default();
+            poller.add(&receiver, 1, Interest::NONE).unwrap();
+            poke(&sender, &receiver);
+            poller.wait(&mut events, Some(0)).unwrap();
+            assert!(events.is_empty());
+            for (token, interest) in
+                [(2, Interest::READABLE), (3, Interest::WRITABLE), (u64::MAX - 1, Interest::BOTH)]
+            {
+                poller.modify(&receiver, token, interest).unwrap();
+                poller.wait(&mut events, None).unwrap();
+                let Interest { readable, writable } = interest;
+                assert_eq!(events.iter().collect::<Vec<_>>(), [Event { token, readable, writable }]);
+            }
+            poller.remove(&receiver).unwrap();
+            poller.wait(&mut events, Some(0)).unwrap();
+            assert!(events.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_ready_socket_is_told_even_if_there_is_room_for_few() {
+        for poller in pollers() {
+            let sockets: Vec<_> =
+                (0..20).map(|_| socket_at(loopbacks()[0], &UdpOptions::default())).collect();
+            for (token, socket) in (0..).zip(&sockets) {
+                poller.add(socket, token, Interest::WRITABLE).unwrap();
+            }
+            let mut seen = [false; 20];
+            let mut events = Events::with_capacity(3);
+            while seen.contains(&false) {
+                poller.wait(&mut events, None).unwrap();
+                events.iter().for_each(|event| seen[usize::try_from(event.token).unwrap()] = true);
+            }
+            for socket in &sockets {
+                poller.remove(socket).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn misuse_is_an_error() {
+        for poller in pollers() {
+            let socket = socket_at(loopbacks()[0], &UdpOptions::default());
+            let kind = |outcome: io::Result<()>| outcome.unwrap_err().kind();
+            assert_eq!(kind(poller.add(&socket, u64::MAX, Interest::BOTH)), io::ErrorKind::InvalidInput);
+            assert_eq!(kind(poller.modify(&socket, 1, Interest::BOTH)), io::ErrorKind::NotFound);
+            assert_eq!(kind(poller.remove(&socket)), io::ErrorKind::NotFound);
+            poller.add(&socket, 1, Interest::NONE).unwrap();
+            assert_eq!(kind(poller.add(&socket, 2, Interest::BOTH)), io::ErrorKind::AlreadyExists);
+            poller.remove(&socket).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_wake_before_the_wait_ends_it_once() {
+        for poller in pollers() {
+            let waker = poller.waker();
+            let mut events = Events::default();
+            for _ in 0..3 {
+                waker.wake();
+                waker.clone().wake();
+                poller.wait(&mut events, None).unwrap();
+                assert!(events.woken() && events.is_empty());
+                poller.wait(&mut events, Some(0)).unwrap();
+                assert!(!events.woken());
+            }
+        }
+    }
+
+    #[test]
+    fn no_wake_from_another_thread_is_lost_and_what_it_wrote_is_seen() {
+        const ROUNDS: u32 = 20_000;
+        for poller in pollers() {
+            let (given, done, waker) = (AtomicU32::new(0), AtomicBool::new(false), poller.waker());
+            let mut events = Events::default();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        given.store(round, Relaxed);
+                        waker.wake();
+                    }
+                    done.store(true, Relaxed);
+                    waker.wake();
+                });
+                // Without a deadline: a lost wake-up would hang here.
+                let mut last = 0;
+                while !done.load(Relaxed) {
+                    poller.wait(&mut events, None).unwrap();
+                    assert!(events.woken());
+                    let now = given.load(Relaxed);
+                    assert!(now >= last);
+                    last = now;
+                }
+                assert_eq!(given.load(Relaxed), ROUNDS);
+            });
+        }
+    }
+
+    #[test]
+    fn a_wake_is_told_beside_ready_sockets() {
+        for poller in pollers() {
+            let socket = socket_at(loopbacks()[0], &UdpOptions::default());
+            poller.add(&socket, 5, Interest::WRITABLE).unwrap();
+            let mut events = Events::with_capacity(1);
+            poller.wait(&mut events, None).unwrap();
+            poller.waker().wake();
+            let (mut woken, mut writable) = (false, false);
+            while !(woken && writable) {
+                poller.wait(&mut events, None).unwrap();
+                woken |= events.woken();
+                writable |= events.iter().any(|event| event.writable);
+            }
+            poller.remove(&socket).unwrap();
+        }
+    }
+}

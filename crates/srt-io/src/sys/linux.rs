@@ -485,3 +485,260 @@ const NO_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len:
 // SAFETY: a structure of integers and raw pointers, for which zero bytes are valid; some C libraries pad it with private
 // fields, so that it cannot be written out.
 const NO_HEADER: libc::mmsghdr = unsafe { std::mem::zeroed() };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{loopbacks, numbered, receive, socket_at, wait_readable};
+    use crate::{RecvBatch, SendItem, UdpOptions, UdpSocket, to_mapped};
+    use std::net::Ipv4Addr;
+
+    /// Receives one message; gives it as `inspect` sees it, and its control messages.
+    fn receive_one<T>(
+        socket: &UdpSocket,
+        inspect: impl Fn(crate::RecvItem<'_>) -> T,
+    ) -> (T, Vec<(i32, i32, i32)>) {
+        let mut batch = RecvBatch::with_capacity(1);
+        wait_readable(socket);
+        assert_eq!(socket.recv_batch(&mut batch).unwrap(), 1);
+        let seen = inspect(batch.iter().next().unwrap());
+        let number = |data: &[u8]| control::take(data, 0).map_or_else(|| data[0].into(), i32::from_ne_bytes);
+        let control = &batch.storage().scratch.controls[0];
+        (
+            seen,
+            control
+                .messages(RECEIVE_CONTROL)
+                .map(|(level, kind, data)| (level, kind, number(data)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn ttl_and_tos_are_on_the_wire() {
+        let options = UdpOptions { ttl: Some(33), tos: Some(0xb8), ..UdpOptions::default() };
+        for ip in loopbacks() {
+            let receiver = socket_at(ip, &UdpOptions::default());
+            let (level, ttl, tos, ttl_told, tos_told) = if ip.is_ipv4() {
+                (libc::SOL_IP, libc::IP_RECVTTL, libc::IP_RECVTOS, libc::IP_TTL, libc::IP_TOS)
+            } else {
+                let (told, class) = (libc::IPV6_HOPLIMIT, libc::IPV6_TCLASS);
+                (libc::SOL_IPV6, libc::IPV6_RECVHOPLIMIT, libc::IPV6_RECVTCLASS, told, class)
+            };
+            set_int(receiver.as_std().as_fd(), level, ttl, 1).unwrap();
+            set_int(receiver.as_std().as_fd(), level, tos, 1).unwrap();
+            let sender = socket_at(ip, &options);
+            for (data, from) in [(vec![0; 10], None), (vec![0; 2_000], None), (vec![0; 2_000], Some(ip))] {
+                let item = SendItem { to: receiver.local_addr(), from, data: &data, segment_size: 1_000 };
+                sender.send(&item).unwrap();
+                let (length, facts) = receive_one(&receiver, |item| item.data.len());
+                assert!(facts.contains(&(level, ttl_told, 33)), "{facts:?}");
+                assert!(facts.contains(&(level, tos_told, 0xb8)), "{facts:?}");
+                assert_eq!(length, data.len());
+            }
+        }
+    }
+
+    #[test]
+    fn ttl_and_tos_of_a_dual_stack_socket_reach_ipv4_peers() {
+        if loopbacks().len() > 1 {
+            let options =
+                UdpOptions { ipv6_only: Some(false), ttl: Some(34), tos: Some(8), ..UdpOptions::default() };
+            let sender = socket_at("::".parse().unwrap(), &options);
+            let receiver = socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions::default());
+            set_int(receiver.as_std().as_fd(), libc::SOL_IP, libc::IP_RECVTTL, 1).unwrap();
+            set_int(receiver.as_std().as_fd(), libc::SOL_IP, libc::IP_RECVTOS, 1).unwrap();
+            let to = receiver.local_addr();
+            sender.send(&SendItem { to, from: None, data: b"?", segment_size: 0 }).unwrap();
+            let (_, facts) = receive_one(&receiver, |_| ());
+            assert!(facts.contains(&(libc::SOL_IP, libc::IP_TTL, 34)), "{facts:?}");
+            assert!(facts.contains(&(libc::SOL_IP, libc::IP_TOS, 8)), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_leaves_from_the_address_that_was_called() {
+        let called = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        let caller = socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions::default());
+        let wildcards = ["0.0.0.0", "::"].into_iter().take(loopbacks().len());
+        for wildcard in wildcards {
+            let options = UdpOptions { ipv6_only: Some(false), ..UdpOptions::default() };
+            let server = socket_at(wildcard.parse().unwrap(), &options);
+            let to = SocketAddr::new(called, server.local_addr().port());
+            caller.send(&SendItem { to, from: None, data: b"hello", segment_size: 0 }).unwrap();
+            let ((peer, local), _) = receive_one(&server, |item| (item.from, item.to));
+            let dual = server.local_addr().is_ipv6();
+            assert_eq!(local, Some(if dual { to_mapped(to).ip() } else { called }));
+            // As the kernel named it, and under its plain name; a datagram and a train.
+            for from in [local, Some(called)] {
+                for segment_size in [0, 1_000] {
+                    server.send(&SendItem { to: peer, from, data: &[1; 1_800], segment_size }).unwrap();
+                    let mut received = 0; // the train may come apart
+                    while received < 1_800 {
+                        let ((source, length), _) = receive_one(&caller, |item| (item.from, item.data.len()));
+                        assert_eq!(source, to);
+                        received += length;
+                    }
+                }
+            }
+            server.send(&SendItem { to: peer, from: None, data: b"?", segment_size: 0 }).unwrap();
+            let (source, _) = receive_one(&caller, |item| item.from);
+            assert_eq!(source.ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+    }
+
+    #[test]
+    fn the_called_address_is_told_for_ipv6() {
+        for ip in loopbacks().into_iter().skip(1) {
+            let server = socket_at("::".parse().unwrap(), &UdpOptions::default());
+            let caller = socket_at(ip, &UdpOptions::default());
+            let to = SocketAddr::new(ip, server.local_addr().port());
+            caller.send(&SendItem { to, from: Some(ip), data: b"hello", segment_size: 0 }).unwrap();
+            let ((peer, local), _) = receive_one(&server, |item| (item.from, item.to));
+            assert_eq!((peer, local), (caller.local_addr(), Some(ip)));
+            server.send(&SendItem { to: peer, from: local, data: b"you too", segment_size: 0 }).unwrap();
+            assert_eq!(receive_one(&caller, |item| item.from).0, to);
+        }
+    }
+
+    #[test]
+    fn a_source_address_that_is_not_ours_fails_its_item_only() {
+        let sender = socket_at(Ipv4Addr::UNSPECIFIED.into(), &UdpOptions::default());
+        let receiver = socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions::default());
+        let item = SendItem { to: receiver.local_addr(), from: None, data: &[3; 2_500], segment_size: 1_000 };
+        let foreign = SendItem { from: Some("192.0.2.1".parse().unwrap()), ..item };
+        let report = sender.send_batch(&[item, foreign, item]);
+        assert_eq!((report.items, report.datagrams, report.failures.len()), (3, 6, 1));
+        assert_eq!((report.failures[0].item, report.failures[0].datagrams), (1, 3));
+        assert_eq!(receive(&receiver, 6).len(), 6);
+    }
+
+    #[test]
+    fn datagrams_longer_than_the_path_are_fragmented_and_trains_of_them_sent_singly() {
+        for ip in loopbacks().into_iter().skip(1) {
+            // Only IPv6 lets a socket narrow its path without the privilege to change an interface.
+            let sender = socket_at(ip, &UdpOptions::default());
+            set_int(sender.as_std().as_fd(), libc::SOL_IPV6, libc::IPV6_MTU, 1_400).unwrap();
+            let receiver = socket_at(ip, &UdpOptions::default());
+            let long = numbered(10 * 1_456, 1_456);
+            let short = numbered(10 * 1_316, 1_316);
+            let to = receiver.local_addr();
+            let items = [
+                SendItem { to, from: None, data: &long, segment_size: 1_456 },
+                SendItem { to, from: Some(ip), data: &short, segment_size: 1_316 },
+            ];
+            let report = sender.send_batch(&items);
+            assert!(report.failures.is_empty(), "{report:?}");
+            let expected: Vec<_> = long.chunks(1_456).chain(short.chunks(1_316)).collect();
+            assert_eq!(receive(&receiver, 20), expected);
+            let counters = sender.counters().send;
+            if probe().gso {
+                assert_eq!((counters.refused_trains, counters.trains), (1, 1));
+            }
+        }
+    }
+
+    #[test]
+    fn paths_are_asked_for_their_mtu_but_nothing_is_ever_refused_for_it() {
+        for ip in loopbacks() {
+            let socket = socket_at(ip, &UdpOptions::default());
+            let fd = socket.as_std().as_fd();
+            assert_eq!(get_int(fd, libc::SOL_IP, libc::IP_MTU_DISCOVER), libc::IP_PMTUDISC_WANT);
+            if ip.is_ipv6() {
+                assert_eq!(get_int(fd, libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER), libc::IPV6_PMTUDISC_WANT);
+            }
+            assert_eq!(get_int(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR), 0);
+            let recverr = if ip.is_ipv4() {
+                (libc::SOL_IP, libc::IP_RECVERR)
+            } else {
+                (libc::SOL_IPV6, libc::IPV6_RECVERR)
+            };
+            assert_eq!(get_int(fd, recverr.0, recverr.1), 0, "ICMP errors would end other peers' calls");
+        }
+    }
+
+    #[test]
+    fn a_socket_bound_to_an_interface_uses_no_other() {
+        let options = UdpOptions { device: Some("lo".into()), ..UdpOptions::default() };
+        match UdpSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), &options) {
+            Ok(socket) => {
+                assert_eq!(SockRef::from(socket.as_std()).device().unwrap().as_deref(), Some(&b"lo"[..]));
+                let to = "192.0.2.1:9".parse().unwrap();
+                let outcome = socket.send(&SendItem { to, from: None, data: b"?", segment_size: 0 });
+                let port = socket.local_addr().port();
+                let peer = socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions::default());
+                let to = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+                peer.send(&SendItem { to, from: None, data: b"!", segment_size: 0 }).unwrap();
+                assert_eq!(receive(&socket, 1), [b"!"]);
+                drop(outcome); // whether `lo` takes the datagram into nowhere is a matter of the kernel's version
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+                eprintln!("no privilege to bind to an interface, which is not tested");
+            }
+        }
+    }
+
+    #[test]
+    fn datagrams_that_find_the_buffer_full_are_counted() {
+        let options = UdpOptions { receive_buffer: Some(10_000), gro: false, ..UdpOptions::default() };
+        let receiver = socket_at(Ipv4Addr::LOCALHOST.into(), &options);
+        let sender =
+            socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions { gso: false, ..UdpOptions::default() });
+        let item =
+            SendItem { to: receiver.local_addr(), from: None, data: &[0; 100 * 1_000], segment_size: 1_000 };
+        let mut sent = sender.send(&item).unwrap().datagrams;
+        let mut batch = RecvBatch::new();
+        let mut counters = receiver.counters().receive;
+        while counters.kernel_drops == 0 || counters.datagrams + counters.kernel_drops < sent as u64 {
+            // The drops are told with the next datagram.
+            sent += sender.send(&SendItem { data: b"and one more", ..item }).unwrap().datagrams;
+            wait_readable(&receiver);
+            receiver.recv_batch(&mut batch).unwrap();
+            counters = receiver.counters().receive;
+        }
+        assert_eq!(counters.datagrams + counters.kernel_drops, sent as u64);
+    }
+
+    #[test]
+    fn a_train_is_received_in_one_call_and_its_calls_are_counted() {
+        let receiver = socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions::default());
+        let sender = socket_at(Ipv4Addr::LOCALHOST.into(), &UdpOptions::default());
+        let item =
+            SendItem { to: receiver.local_addr(), from: None, data: &[0; 13_160], segment_size: 1_316 };
+        let report = sender.send_batch(&[item; 20]);
+        assert_eq!((report.datagrams, report.bytes), (200, 263_200));
+        if probe().gso {
+            let counters = sender.counters().send;
+            assert_eq!((counters.calls, counters.trains, counters.datagrams), (1, 20, 200));
+        }
+        if probe().gro {
+            receive_one(&receiver, |item| assert_eq!((item.data.len(), item.segment_size), (13_160, 1_316)));
+        }
+    }
+
+    #[test]
+    fn the_precise_wait_can_be_done_without() {
+        for capabilities in [probe(), Capabilities::default()] {
+            let selector = Selector::new(capabilities).unwrap();
+            let mut events = Events::with_capacity(4);
+            for timeout in [0, 1, 300_000] {
+                let start = now_nanos();
+                selector.wait(&mut events, Some(timeout)).unwrap();
+                assert!(now_nanos() >= start + timeout);
+            }
+            selector.wake();
+            selector.wait(&mut events, None).unwrap();
+            assert!(events.woken);
+        }
+    }
+
+    fn get_int(fd: BorrowedFd<'_>, level: c_int, option: c_int) -> c_int {
+        let (mut value, mut length) = (-1, INT_SIZE);
+        let pointer: *mut c_int = &raw mut value;
+        // SAFETY: the descriptor is open while borrowed, and pointer and length describe one c_int that outlives the call.
+        let status =
+            unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, pointer.cast(), &raw mut length) };
+        done(status).unwrap();
+        value
+    }
+}
