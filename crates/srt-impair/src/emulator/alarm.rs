@@ -57,17 +57,13 @@ impl Alarm {
 
 #[cfg(not(target_os = "linux"))]
 impl Alarm {
-    #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+    /// Nothing is needed: the poll's own time-out will do.
     pub(super) fn new(_: &Registry, _: Token) -> io::Result<Self> {
         Ok(Self {})
     }
 
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "as on Linux"
-    )]
+    /// What to give the poll as time-out to wake at `due_us`, or up to 1 ms later.
+    #[allow(clippy::needless_pass_by_ref_mut, reason = "as on Linux")]
     pub(super) fn set(&mut self, now_us: u64, due_us: Option<u64>) -> io::Result<Option<Duration>> {
         Ok(due_us.map(|due_us| Duration::from_micros(due_us.saturating_sub(now_us))))
     }

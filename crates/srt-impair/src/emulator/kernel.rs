@@ -1,14 +1,13 @@
 //! What the kernel threw away before we could read it: without this figure an overloaded emulator would pass its own
 //! loss off as the link's.
 
-use std::collections::HashMap;
-
 use mio::net::UdpSocket;
 
 /// Datagrams dropped for want of receive buffer, per socket, at one moment.
 #[derive(Debug, Default)]
 pub(super) struct KernelDrops {
-    by_inode: HashMap<u64, u64>,
+    #[cfg(target_os = "linux")]
+    by_inode: std::collections::HashMap<u64, u64>,
 }
 
 #[cfg(target_os = "linux")]
@@ -17,7 +16,7 @@ impl KernelDrops {
     pub(super) fn look() -> Self {
         let tables = ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"];
         let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
-        let mut by_inode = HashMap::new();
+        let mut by_inode = std::collections::HashMap::new();
         for text in texts {
             // The first line names the columns: inode is the tenth, drops the last.
             by_inode.extend(text.lines().skip(1).filter_map(|line| -> Option<(u64, u64)> {
