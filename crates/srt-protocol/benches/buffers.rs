@@ -4,9 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use srt_protocol::{
-    link::SeqRanges,
     packet::{Boundary, DataHeader, KeyFlag},
-    stream::{Message, ReceiveBuffer, ReceiveParameters, SendBuffer, Tsbpd},
+    stream::{Message, ReceiveBuffer, ReceiveParameters, SendBuffer, SeqRanges, Tsbpd},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };

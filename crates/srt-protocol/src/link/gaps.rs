@@ -8,9 +8,9 @@
 
 use std::collections::VecDeque;
 
-use super::{ranges::count, rtt::Rtt};
+use super::rtt::Rtt;
 use crate::{
-    stream::SeqRange,
+    stream::{SeqRange, count},
     time::{Instant, Micros},
     types::SeqNumber,
 };

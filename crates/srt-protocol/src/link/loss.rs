@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{gaps::second_copy_after, ranges::SeqRanges, rtt::Rtt, sent::SentLog};
+use super::{gaps::second_copy_after, rtt::Rtt, sent::SentLog};
 use crate::{
-    stream::SendBuffer,
+    stream::{SendBuffer, SeqRanges},
     time::{Instant, Micros},
     types::SeqNumber,
 };

@@ -9,7 +9,6 @@ mod counters;
 mod gaps;
 mod loss;
 mod pacing;
-mod ranges;
 mod rate;
 mod rtt;
 mod sent;
@@ -23,18 +22,17 @@ use self::{
     ack::{AckDue, AckState},
     gaps::Gaps,
     loss::{ToResend, Worth},
-    ranges::count,
     rate::{Capacity, ReceiveRate},
     sent::SentLog,
 };
-pub use self::{counters::LinkCounters, pacing::TokenBucket, ranges::SeqRanges, rtt::Rtt};
+pub use self::{counters::LinkCounters, pacing::TokenBucket, rtt::Rtt};
 use crate::{
     config::Config,
     packet::{
         Ack, AckDetail, Control, ControlPacket, DataHeader, DropRequest, HEADER_SIZE, KeyFlag, LossReport,
         UDP_IP_OVERHEAD,
     },
-    stream::{DriftTracer, ReceiveBuffer, SendBuffer, SeqRange},
+    stream::{DriftTracer, ReceiveBuffer, SendBuffer, SeqRange, count},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };

@@ -5,12 +5,15 @@
 //! bonded group is a stream over several.
 
 mod drift;
+mod ranges;
 mod recv;
 mod send;
 mod slots;
 mod tsbpd;
 
 pub use drift::DriftTracer;
+pub use ranges::SeqRanges;
+pub(crate) use ranges::count;
 pub use recv::{Insertion, ReceiveBuffer, ReceiveCounters, ReceiveParameters, Received, SeqRange, Skipped};
 pub use send::{Message, Outgoing, PushError, SendBuffer, SendCounters, Sent};
 pub use tsbpd::{PeerTime, Tsbpd};

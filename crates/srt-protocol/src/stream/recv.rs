@@ -1,6 +1,7 @@
 //! The receive ring: merge by number, play by time (draft §4.5, §4.6).
 
 use super::{
+    ranges::SeqRanges,
     slots::Slots,
     tsbpd::{PeerTime, Tsbpd},
 };
@@ -115,6 +116,8 @@ pub struct ReceiveBuffer {
     capacity: usize,
     tsbpd: Option<Tsbpd>,
     tlpktdrop: bool,
+    /// What will not come, where nothing else moves on past it.
+    abandoned: SeqRanges,
     skipped: Option<Skipped>,
     counters: ReceiveCounters,
 }
@@ -151,6 +154,7 @@ impl ReceiveBuffer {
             capacity,
             tlpktdrop: tlpktdrop && tsbpd.is_some(),
             tsbpd,
+            abandoned: SeqRanges::new(),
             skipped: None,
             counters: ReceiveCounters::default(),
         }
@@ -231,18 +235,15 @@ impl ReceiveBuffer {
         }
     }
 
-    /// Gives up the numbers `first..=last` as far as they are missing at the head; a later gap is skipped when its turn
-    /// comes. For DROPREQ without a play clock, where nothing else would ever move on.
+    /// The numbers `first..=last` will not come: what is missing of them is skipped when its turn comes. Matters only where
+    /// what is missing is waited for (no TLPKTDROP).
     pub fn abandon(&mut self, first: SeqNumber, last: SeqNumber) {
-        if self.tlpktdrop || first.is_after(self.next) {
-            return;
+        let first = if first.is_before(self.next) { self.next } else { first };
+        let ahead =
+            usize::try_from(last.distance_from(self.next)).is_ok_and(|ahead| ahead < self.capacity * 4);
+        if !self.tlpktdrop && ahead {
+            self.abandoned.insert(first, last);
         }
-        let Ok(distance) = u64::try_from(last.distance_from(self.next)) else { return };
-        let end = self.position + distance + 1;
-        if self.slots.contains(self.position) || distance >= self.capacity as u64 {
-            return;
-        }
-        self.skip_to(self.slots.next_occupied(self.position).map_or(end, |occupied| occupied.min(end)));
     }
 
     /// What was given up since the last call: the newest run, merged with those right before it.
@@ -330,7 +331,12 @@ impl ReceiveBuffer {
 
     fn head(&self) -> Head {
         let Some((first, _)) = self.slots.get(self.position) else {
-            return self.slots.next_occupied(self.position).map_or(Head::Nothing, Head::Gap);
+            let occupied = self.slots.next_occupied(self.position);
+            if let Some((_, last)) = self.abandoned.run_of(self.next) {
+                let end = self.position + u64::from(last.distance_from(self.next).unsigned_abs()) + 1;
+                return Head::Rubbish(occupied.map_or(end, |occupied| occupied.min(end)));
+            }
+            return occupied.map_or(Head::Nothing, Head::Gap);
         };
         match first.boundary {
             Boundary::Solo => return Head::Message(self.position + 1),
@@ -397,6 +403,7 @@ impl ReceiveBuffer {
         let (held, _) = self.slots.advance(end);
         self.next += narrow(end - self.position);
         self.position = end;
+        self.abandoned.remove_before(self.next);
         held
     }
 }
@@ -480,6 +487,18 @@ mod tests {
         assert_eq!(buffer.next_delivery(), None);
         buffer.insert(at(2_000), &header(10, 0), b"x");
         assert_eq!(drain(&mut buffer, at(2_000)), [10, 11]);
+    }
+
+    #[test]
+    fn what_the_sender_gave_up_is_skipped_in_its_turn_without_tlpktdrop() {
+        let mut buffer = buffer(10, false);
+        buffer.abandon(SeqNumber::new(12), SeqNumber::new(13));
+        buffer.insert(at(1), &header(11, 1), b"x");
+        buffer.insert(at(1), &header(14, 1), b"x");
+        assert_eq!(drain(&mut buffer, at(1_000)), []);
+        buffer.insert(at(1_000), &header(10, 1), b"x");
+        assert_eq!(drain(&mut buffer, at(1_000)), [10, 11, 14]);
+        assert_eq!(buffer.counters().dropped_packets, 2);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{stream::SeqRange, types::SeqNumber};
+use super::SeqRange;
+use crate::types::SeqNumber;
 
 /// A set of sequence numbers that lie within 2^30 of each other, kept as runs.
 #[derive(Clone, Debug, Default)]
@@ -41,10 +42,16 @@ impl SeqRanges {
         self.runs.iter().copied()
     }
 
+    /// The run that holds `seq`.
+    #[must_use]
+    pub fn run_of(&self, seq: SeqNumber) -> Option<SeqRange> {
+        self.runs.get(self.index_of(seq)).copied().filter(|run| !seq.is_before(run.0))
+    }
+
     /// True where `seq` is in the set.
     #[must_use]
     pub fn contains(&self, seq: SeqNumber) -> bool {
-        self.runs.get(self.index_of(seq)).is_some_and(|run| !seq.is_before(run.0))
+        self.run_of(seq).is_some()
     }
 
     /// Adds `first..=last`; tells how many of them are new.
