@@ -222,7 +222,7 @@ impl Found {
 
     fn order(self) -> Result<Order, Failure> {
         let [input, output] = <[String; 2]>::try_from(self.places).map_err(|places| {
-            let flag = "srt-live-transmit".to_owned();
+            let flag = "URIs".to_owned();
             Failure::Flag { flag, fault: FlagFault::Uris(places.len()) }
         })?;
         let limit = (self.timeout > 0).then(|| TimeLimit {
@@ -457,7 +457,7 @@ mod tests {
         }
         assert_eq!(
             order("a").unwrap_err(),
-            "srt-live-transmit: give exactly one input and one output URI, got 1; -h shows how"
+            "URIs: give exactly one input and one output URI, got 1; -h shows how"
         );
         assert!(order("a b c").unwrap_err().contains("got 3"));
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
 use crate::error::Failure;
@@ -33,6 +33,24 @@ pub(crate) struct Counters {
     pub(crate) bytes_out: AtomicU64,
     /// Messages thrown away because the output was not there.
     pub(crate) discarded: AtomicU64,
+    /// When the first and the last message were read.
+    read_at: Mutex<Option<(Instant, Instant)>>,
+}
+
+impl Counters {
+    /// Time from the first message read to the last; waiting before and after does not count.
+    pub(crate) fn span(&self) -> Duration {
+        let read_at = *self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at.map_or(Duration::ZERO, |(first, last)| last.duration_since(first))
+    }
+
+    fn count_read(&self, batch: &Batch) {
+        add(&self.messages_in, batch.len());
+        add(&self.bytes_in, batch.bytes().len());
+        let now = Instant::now();
+        let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *read_at = Some((read_at.map_or(now, |(first, _)| first), now));
+    }
 }
 
 /// Looks at a stream as it passes: the books of a test stream, if it is one.
@@ -155,8 +173,7 @@ impl Pump {
             if let Some(tap) = &self.tap {
                 tap.lock().unwrap_or_else(PoisonError::into_inner).watch(&batch);
             }
-            add(&self.counters.messages_in, batch.len());
-            add(&self.counters.bytes_in, batch.bytes().len());
+            self.counters.count_read(&batch);
             if nature != Nature::Stored && !exchange.sink_is_there() {
                 add(&self.counters.discarded, batch.len());
                 continue;

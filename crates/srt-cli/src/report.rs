@@ -20,6 +20,9 @@ use crate::units::{
 /// How often the live line changes.
 const LIVE_EVERY: Duration = Duration::from_millis(500);
 
+/// A rate over less time than this says nothing.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// Where statistics are written, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StatsPlan {
@@ -173,11 +176,14 @@ impl Reporter {
     fn last_words(&self) -> Vec<String> {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
-        let elapsed = self.began.elapsed();
+        let elapsed = self.counters.span();
         let moved = |what: &str, messages: u64, bytes: u64| {
+            let (messages, size) = (show_counted(messages, "message"), show_bytes(bytes));
+            if elapsed < SHORTEST {
+                return format!("{what} {messages} ({size})");
+            }
             let rate = show_rate(rate_of(bytes, elapsed));
-            let (messages, bytes) = (show_counted(messages, "message"), show_bytes(bytes));
-            format!("{what} {messages} ({bytes}) in {}, {rate}", show_span(whole(elapsed)))
+            format!("{what} {messages} ({size}) in {}, {rate}", show_span(whole(elapsed)))
         };
         let mut lines = Vec::new();
         if let Some(input) = &self.input {
@@ -232,8 +238,11 @@ fn lock(tap: &Mutex<Tap>) -> std::sync::MutexGuard<'_, Tap> {
     tap.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whole tenths of a second are enough for people.
+/// Whole tenths of a second are enough for people, where there are any.
 fn whole(span: Duration) -> Duration {
+    if span < Duration::from_millis(100) {
+        return span;
+    }
     Duration::from_millis(u64::try_from(span.as_millis() / 100 * 100).unwrap_or(u64::MAX))
 }
 

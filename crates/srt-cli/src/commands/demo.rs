@@ -140,7 +140,7 @@ impl Scene {
             receiver_stop.ask();
             (sent, receiver.join().unwrap_or(Err(Failure::Thread("receiver"))))
         });
-        let elapsed = began.elapsed();
+        let elapsed = counters.span();
         let path = emulator.stop().map_err(|error| Failure::Emulator(error.to_string()))?;
         sent?;
         let found = tap.lock().unwrap_or_else(PoisonError::into_inner).findings();

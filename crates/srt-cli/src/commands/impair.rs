@@ -104,8 +104,8 @@ fn words(report: &Report) -> Vec<String> {
         show_counted(report.clients, "client"),
         show_span(Duration::from_millis(u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX)))
     )];
-    for (way, direction) in [("there", &report.to_target), ("back ", &report.to_client)] {
-        lines.push(format!("{way}: {}", words_of_way(direction)));
+    for (way, direction) in [("there", &report.to_target), ("back", &report.to_client)] {
+        lines.push(format!("{:6} {}", format!("{way}:"), words_of_way(direction)));
     }
     if report.refused > 0 {
         lines.push(format!("refused, too many clients: {}", show_counted(report.refused, "datagram")));

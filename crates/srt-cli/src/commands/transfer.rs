@@ -148,12 +148,13 @@ impl Transfer {
             }
             Ok(Some(link))
         };
-        // The output first: what it takes bounds what the input may give.
         let output_link = link(&output, Role::Target)?;
         let input_link = link(&input, Role::Source)?;
         let monitors = (input_link.as_ref().map(Link::monitor), output_link.as_ref().map(Link::monitor));
+        // What the output takes bounds what the input may give; an output file is made anew only when the input is there.
+        let limit = output_link.as_ref().map(Link::max_message);
+        let source = open_source(&input, &setup, limit, input_link)?;
         let sink = open_sink(&output, &setup, output_link)?;
-        let source = open_source(&input, &setup, sink.max_message(), input_link)?;
 
         let counters = Arc::new(Counters::default());
         let checked = output.scheme == Scheme::Test;

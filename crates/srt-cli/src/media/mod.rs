@@ -88,11 +88,6 @@ pub(crate) trait Sink: Send {
     fn finish(&mut self) -> Result<(), Failure> {
         Ok(())
     }
-
-    /// The largest message it takes, if there is a limit.
-    fn max_message(&self) -> Option<usize> {
-        None
-    }
 }
 
 /// What became of a batch.

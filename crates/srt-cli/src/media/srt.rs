@@ -164,6 +164,11 @@ impl Link {
         self.monitor.clone()
     }
 
+    /// The largest message it carries.
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
+    }
+
     /// Says what the link waits for, if it is a listener.
     pub(crate) fn announce(&self) {
         if let Place::Listener { listener, .. } = &self.place {
@@ -507,10 +512,6 @@ impl Sink for SrtSink {
             self.link.talk.detail("waiting until the receiver has everything");
         }
         self.link.close()
-    }
-
-    fn max_message(&self) -> Option<usize> {
-        Some(self.link.max_message)
     }
 }
 
