@@ -237,7 +237,7 @@ pub enum BindError {
 
 impl BindError {
     /// The kind of I/O error this is, for callers that know only those.
-    pub fn kind(&self) -> io::ErrorKind {
+    pub fn io_kind(&self) -> io::ErrorKind {
         match self {
             Self::InUse { .. } => io::ErrorKind::AddrInUse,
             Self::NotLocal { .. } => io::ErrorKind::AddrNotAvailable,
@@ -358,7 +358,7 @@ mod tests {
             let addr = first.local_addr();
             let error = UdpSocket::bind(addr, &UdpOptions::default()).unwrap_err();
             assert!(matches!(error, BindError::InUse { addr: named } if named == addr), "{error:?}");
-            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            assert_eq!(error.io_kind(), io::ErrorKind::AddrInUse);
             let text = error.to_string();
             assert!(text.contains(&addr.to_string()) && text.contains("bind another port"), "{text}");
             drop(first);

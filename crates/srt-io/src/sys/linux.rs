@@ -672,7 +672,7 @@ mod tests {
                 drop(outcome); // whether `lo` takes the datagram into nowhere is a matter of the kernel's version
             }
             Err(error) => {
-                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+                assert_eq!(error.io_kind(), io::ErrorKind::PermissionDenied, "{error}");
                 eprintln!("no privilege to bind to an interface, which is not tested");
             }
         }
