@@ -1,1 +1,7 @@
 //! Simulator, checkers and interop tests of SRT-Rust.
+//!
+//! [`sim`] runs whole connections on virtual time, from one seed; [`check`] says what must hold of such a run.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod sim;
