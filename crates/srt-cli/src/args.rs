@@ -150,7 +150,7 @@ pub(crate) struct StreamArgs {
     /// Say nothing but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Say more; twice: the library's log as well
+    /// Say more; -vv, -vvv, -vvvv: with the library's log, in ever more detail
     #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use srt::Stats;
+use srt::{StatValue, Stats};
 
 /// One figure of srt-live-transmit's reports.
 struct Column {
@@ -200,24 +200,12 @@ fn csv(sid: u32, stats: &Stats, time: SystemTime, first: bool) -> String {
 
 /// A field by libsrt's name, as C++ prints it.
 fn figure(stats: &Stats, name: &str) -> String {
-    let value = stats.fields().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
-    let value = value.unwrap_or_else(|| "0".to_owned());
-    if !FRACTIONAL.contains(&name) {
-        return value;
+    match stats.fields().find(|(known, _)| *known == name) {
+        Some((_, StatValue::Float(value))) => general(value),
+        Some((_, value)) => value.to_string(),
+        None => "0".to_owned(),
     }
-    value.parse().map_or(value, general)
 }
-
-/// The columns that are `double` in libsrt.
-const FRACTIONAL: [&str; 7] = [
-    "msRTT",
-    "mbpsBandwidth",
-    "mbpsMaxBW",
-    "mbpsSendRate",
-    "mbpsRecvRate",
-    "usPktSndPeriod",
-    "pktRcvAvgBelatedTime",
-];
 
 /// The formats of `--stats FILE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -18,6 +18,7 @@ use crate::report::{Reporter, StatsPlan, verdict};
 use crate::stats_format::{ToolFormat, ToolWriter};
 use crate::stop::{self, Stop};
 use crate::talk::{Talk, Volume};
+use crate::units::show_counted;
 
 /// Messages a source gives in one read.
 const ROOM: usize = 64;
@@ -86,9 +87,9 @@ impl Transfer {
             (false, _) => Volume::Verbose,
         };
         let level = match args.verbose {
-            0 => "warn",
-            1 => "info",
-            2 => "debug",
+            0 | 1 => "warn",
+            2 => "info",
+            3 => "debug",
             _ => "trace",
         };
         let (format, interval) = (args.stats_format, args.stats_interval);
@@ -155,6 +156,7 @@ impl Transfer {
         let limit = output_link.as_ref().map(Link::max_message);
         let source = open_source(&input, &setup, limit, input_link)?;
         let sink = open_sink(&output, &setup, output_link)?;
+        let sending = monitors.1.clone();
 
         let counters = Arc::new(Counters::default());
         let checked = output.scheme == Scheme::Test;
@@ -171,6 +173,14 @@ impl Transfer {
             }
         });
         reporter.finish(self.tool.is_some());
+        let unpaced = matches!(input.scheme, Scheme::File | Scheme::Stdio) && self.rate.is_none();
+        let given_up = sending.map_or(0, |sending| sending.totals().dropped_by_sender);
+        if unpaced && given_up > 0 {
+            talk.warn(format!(
+                "{} too late to be played were not sent: the input came faster than the path carries; pace it with --rate",
+                show_counted(given_up, "packet")
+            ));
+        }
         result?;
         if checked { judge(tap.as_deref()) } else { Ok(()) }
     }

@@ -1,0 +1,260 @@
+//! Whole streams over SRT, with the built program at both ends.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::fs;
+use std::net::UdpSocket;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use common::{Place, fails, free_port, interrupt, spawn, srt, stderr};
+use srt::{Decision, Options, RejectReason, SrtListener};
+
+/// Waits for a child that must succeed, and gives what it said.
+fn succeeds(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+fn content() -> Vec<u8> {
+    (0..700_001_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(2_500_001).collect()
+}
+
+#[test]
+fn a_file_arrives_as_it_was_when_the_receiver_listens() {
+    let place = Place::new("listen");
+    let (input, output) = (place.with("in", &content()), place.file("out"));
+    let port = free_port();
+    let receiver = spawn(&["receive", &format!("srt://127.0.0.1:{port}?mode=listener"), &output]);
+    let sender = spawn(&["send", &input, &format!("srt://127.0.0.1:{port}?conntimeo=10000")]);
+    let said = succeeds(sender);
+    assert!(
+        said.contains("connected with 127.0.0.1:") && said.contains("sent 1,900 messages (2.5 MB)"),
+        "{said}"
+    );
+    let said = succeeds(receiver);
+    assert!(said.contains("waiting for a caller on UDP 127.0.0.1:"), "{said}");
+    assert!(said.contains("received 1,900 messages (2.5 MB)"), "{said}");
+    assert!(fs::read(&output).unwrap() == content());
+}
+
+#[test]
+fn a_file_arrives_as_it_was_when_the_sender_listens() {
+    let place = Place::new("call");
+    let input = place.with("in", &content());
+    let port = free_port();
+    let sender = spawn(&["send", &input, &format!("srt://:{port}"), "-q"]);
+    let receiver = spawn(&["receive", &format!("srt://127.0.0.1:{port}?conntimeo=10000"), "-"]);
+    let received = receiver.wait_with_output().unwrap();
+    assert!(received.status.success(), "{}", stderr(&received));
+    assert!(received.stdout == content(), "stdout carries the stream and nothing else");
+    assert_eq!(succeeds(sender), "");
+}
+
+#[test]
+fn a_test_stream_is_found_whole_and_statistics_are_written() {
+    let place = Place::new("whole");
+    let (json, csv) = (place.file("receive.json"), place.file("send.csv"));
+    let port = free_port();
+    let receiver = spawn(&[
+        "receive",
+        &format!("srt://:{port}"),
+        "test://",
+        "--stats",
+        &json,
+        "--stats-interval",
+        "200ms",
+    ]);
+    let sender = spawn(&[
+        "send",
+        "test://?rate=10M&duration=2s",
+        &format!("srt://127.0.0.1:{port}?conntimeo=10000"),
+        "--stats",
+        &csv,
+        "--stats-format",
+        "csv",
+    ]);
+    succeeds(sender);
+    let said = succeeds(receiver);
+    assert!(said.contains("13,293 of 13,293 TS packets arrived, 0 lost (0 %)"), "{said}");
+    assert!(!said.contains("the end of the stream was not seen"), "{said}");
+    let records = fs::read_to_string(&json).unwrap();
+    assert!(records.lines().count() >= 2, "{records}");
+    for record in records.lines() {
+        let value: serde_json::Value = serde_json::from_str(record).unwrap();
+        assert_eq!(value["side"], "input");
+        assert!(value["pktRecvTotal"].is_u64() && value["msRTT"].is_number(), "{record}");
+    }
+    let rows = fs::read_to_string(&csv).unwrap();
+    let columns: Vec<usize> = rows.lines().map(|row| row.split(',').count()).collect();
+    assert!(columns.len() >= 2 && columns.iter().all(|count| *count == columns[0]), "{rows}");
+    assert!(rows.starts_with("time,side,peer,socket,msTimeStamp,"), "{rows}");
+}
+
+#[test]
+fn a_relay_passes_a_stream_from_srt_to_srt_with_its_times() {
+    let (first, second) = (free_port(), free_port());
+    let receiver = spawn(&["receive", &format!("srt://:{second}"), "test://"]);
+    let relay = spawn(&[
+        "transmit",
+        &format!("srt://:{first}"),
+        &format!("srt://127.0.0.1:{second}?conntimeo=10000"),
+        "--source-time",
+    ]);
+    let sender =
+        spawn(&["send", "test://?rate=4M&duration=3s", &format!("srt://127.0.0.1:{first}?conntimeo=10000")]);
+    succeeds(sender);
+    succeeds(relay);
+    let said = succeeds(receiver);
+    assert!(said.contains(" 0 lost (0 %)"), "{said}");
+}
+
+#[test]
+fn addresses_are_wrong_usage_before_anything_is_sent() {
+    fails(&["send", "-", "srt://h:9000?latancy=200"], 2, "did you mean");
+    fails(&["send", "-", "srt://h:9000?latency=-5"], 2, "latency");
+    fails(&["send", "-", "srt://h:9000?mode=sideways"], 2, "mode");
+    fails(&["send", "-", "srt://h"], 2, "port");
+    fails(
+        &["send", "-", "srt://h:9000", "--chunk", "1457"],
+        2,
+        "an SRT message carries at most 1456 bytes; use 1316",
+    );
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_named() {
+    fails(&["send", "test://", "srt://no-such-host.invalid:9000"], 1, "no-such-host.invalid");
+}
+
+#[test]
+fn a_port_in_use_is_an_error() {
+    let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("srt://{}?mode=listener", held.local_addr().unwrap());
+    fails(&["receive", &address, "null://"], 1, "in use");
+}
+
+#[test]
+fn a_peer_that_never_answers_is_an_error() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("srt://{}?conntimeo=300", silent.local_addr().unwrap());
+    fails(&["send", "test://", &address], 1, "the peer did not answer; check address, port");
+}
+
+#[test]
+fn a_peer_that_rejects_is_an_error_with_its_reason() {
+    let listener = SrtListener::bind("127.0.0.1:0", &Options::new()).unwrap();
+    listener.set_hook(|_| Decision::Reject(RejectReason::FORBIDDEN));
+    let address = format!("srt://{}", listener.local_addr());
+    fails(&["send", "test://", &address], 1, "reject");
+}
+
+#[test]
+fn a_listener_serves_one_caller_and_tells_the_next() {
+    let port = free_port();
+    let address = format!("srt://127.0.0.1:{port}?conntimeo=10000");
+    let receiver = spawn(&["receive", &format!("srt://:{port}"), "test://"]);
+    let first = spawn(&["send", "test://?rate=2M&duration=3s", &address]);
+    // The first is served when its stream flows; then the second is told so.
+    std::thread::sleep(Duration::from_millis(1_500));
+    fails(&["send", "test://", &address], 1, "reject");
+    succeeds(first);
+    succeeds(receiver);
+}
+
+#[test]
+fn a_receiver_that_goes_away_ends_the_sender_with_an_error() {
+    let port = free_port();
+    let receiver = spawn(&["receive", &format!("srt://:{port}"), "null://", "-t", "1s"]);
+    let address = format!("srt://127.0.0.1:{port}?conntimeo=10000");
+    fails(&["send", "test://?rate=2M", &address, "-q"], 1, "--reconnect goes on when it is there again");
+    succeeds(receiver);
+}
+
+#[test]
+fn a_sender_told_to_reconnect_goes_on_with_the_next_receiver() {
+    let port = free_port();
+    let listen = format!("srt://:{port}");
+    let sender = spawn(&["send", "test://?rate=2M", &format!("srt://127.0.0.1:{port}"), "--reconnect"]);
+    for _ in 0..2 {
+        let said = succeeds(spawn(&["receive", &listen, "test://", "-t", "3s"]));
+        assert!(said.contains(" 0 lost (0 %)"), "{said}");
+    }
+    interrupt(&sender);
+    let said = succeeds(sender);
+    assert_eq!(said.matches("connected with").count(), 2, "{said}");
+    assert!(said.contains("thrown away while the output was not connected"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_sender_ends_in_order_and_nothing_is_missing() {
+    let port = free_port();
+    let receiver = spawn(&["receive", &format!("srt://:{port}"), "test://"]);
+    let sender = spawn(&["send", "test://?rate=8M", &format!("srt://127.0.0.1:{port}?conntimeo=10000")]);
+    std::thread::sleep(Duration::from_secs(2));
+    interrupt(&sender);
+    succeeds(sender);
+    let said = succeeds(receiver);
+    assert!(said.contains(" 0 lost (0 %)") && !said.contains("the end of the stream was not seen"), "{said}");
+}
+
+#[test]
+fn the_compatible_face_relays_and_reports() {
+    let place = Place::new("tool");
+    let (stats, output) = (place.file("stats.json"), place.file("out"));
+    let port = free_port();
+    let tool = |args: &[&str]| {
+        let mut command = place.named("srt-live-transmit");
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let input = place.with("in", &content());
+    let listen = format!("srt://:{port}");
+    let receiver = tool(&[&listen, &output, "-a:no", "-s:500", "-pf:json", &format!("-statsout:{stats}")]);
+    let sender = tool(&[&input, &format!("srt://127.0.0.1:{port}"), "-s", "500", "-pf", "csv"]);
+    let sent = sender.wait_with_output().unwrap();
+    assert!(sent.status.success(), "{}", stderr(&sent));
+    let table = String::from_utf8(sent.stdout).unwrap();
+    assert!(table.starts_with("Timepoint,Time,SocketID,Time,pktFlowWindow,"), "{table}");
+    assert!(stderr_of(&sent.stderr).contains("SRT target connected"));
+    let said = succeeds(receiver);
+    assert!(
+        said.contains("Accepted SRT source connection") && said.contains("SRT source disconnected"),
+        "{said}"
+    );
+    assert!(fs::read(&output).unwrap() == content());
+    let records = fs::read_to_string(&stats).unwrap();
+    assert!(records.lines().count() >= 3, "{records}");
+    for record in records.lines() {
+        let value: serde_json::Value = serde_json::from_str(record).unwrap();
+        assert!(value["recv"]["packets"].is_u64() && value["sid"].is_u64(), "{record}");
+    }
+}
+
+fn stderr_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_demo_tells_what_happened_and_the_picture_holds() {
+    let output = srt(&["demo", "--duration", "3s", "--rate", "4M", "--latency", "400ms"]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    for part in ["What happened", "lost (", "recovered", "delivered", "latency", "The picture never broke."] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains('\u{1b}') && output.stdout.is_empty(), "{said}");
+}
+
+#[test]
+fn the_demo_fails_when_the_picture_breaks() {
+    let output = srt(&["demo", "--duration", "2s", "--loss", "60%", "--latency", "80ms"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("; give SRT more time with --latency, or the path less --loss"), "{said}");
+}
