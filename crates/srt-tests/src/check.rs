@@ -363,6 +363,24 @@ pub fn nothing_lost(run: &Run) -> Verdict {
     })
 }
 
+/// All that was sent from this moment of the world on came out.
+///
+/// # Errors
+/// The first message that did not.
+pub fn nothing_lost_since(run: &Run, from_us: u64) -> Verdict {
+    each_flow(run, |flow| {
+        let received: HashSet<_> = flow.receiver.received.iter().map(|message| message.seq).collect();
+        let mut late = flow.sender.sent.iter().filter(|message| message.at_us >= from_us);
+        match late.find(|message| !received.contains(&message.seq)) {
+            Some(lost) => {
+                let text = format!("%{}, sent at {} µs, did not come out", lost.seq, lost.at_us);
+                broken("nothing_lost_since", tell(flow, text))
+            }
+            None => Ok(()),
+        }
+    })
+}
+
 /// At the sender nothing is left behind, and at the receiver everything that arrived before the end was handed out: a
 /// stream that was closed in order loses nothing from the buffers.
 ///

@@ -34,6 +34,7 @@ pub struct Source {
     span: Micros,
     message: usize,
     waits: bool,
+    ttl: Option<Micros>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,38 +48,27 @@ enum Pattern {
 impl Source {
     /// An encoder of constant rate: one message after another, evenly spaced.
     pub const fn live(bps: u64, span: Micros) -> Self {
-        Self {
-            pattern: Pattern::Constant { bps },
-            start: Micros::ZERO,
-            span,
-            message: TS_MESSAGE,
-            waits: true,
-        }
+        Self::new(Pattern::Constant { bps }, span)
     }
 
     /// An encoder that hands over whole pictures, `per_second` of them, each between half and one and a half times the
     /// average size.
     pub const fn frames(bps: u64, per_second: u64, span: Micros) -> Self {
-        let every = Micros::from_micros(1_000_000 / per_second);
-        Self {
-            pattern: Pattern::Frames { bps, every },
-            start: Micros::ZERO,
-            span,
-            message: TS_MESSAGE,
-            waits: true,
-        }
+        Self::new(Pattern::Frames { bps, every: Micros::from_micros(1_000_000 / per_second) }, span)
     }
 
     /// `count` messages as fast as `send` takes them.
     pub const fn at_once(count: u64) -> Self {
-        let pattern = Pattern::AtOnce { count };
-        Self { pattern, start: Micros::ZERO, span: Micros::MAX, message: TS_MESSAGE, waits: true }
+        Self::new(Pattern::AtOnce { count }, Micros::MAX)
     }
 
     /// Messages of every size from 1 byte to `largest`, one each `every`.
     pub const fn sizes(every: Micros, largest: usize, span: Micros) -> Self {
-        let pattern = Pattern::Sizes { every, smallest: 1 };
-        Self { pattern, start: Micros::ZERO, span, message: largest, waits: true }
+        Self::new(Pattern::Sizes { every, smallest: 1 }, span).in_messages_of(largest)
+    }
+
+    const fn new(pattern: Pattern, span: Micros) -> Self {
+        Self { pattern, start: Micros::ZERO, span, message: TS_MESSAGE, waits: true, ttl: None }
     }
 
     /// The same, beginning so much after the connection.
@@ -99,6 +89,13 @@ impl Source {
     #[must_use]
     pub const fn skipping_when_full(mut self) -> Self {
         self.waits = false;
+        self
+    }
+
+    /// The same, but what was not sent for the first time within so long is not sent at all.
+    #[must_use]
+    pub const fn worth_for(mut self, ttl: Micros) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -133,6 +130,10 @@ pub(crate) struct Playing {
 impl Playing {
     pub(crate) const fn waits(&self) -> bool {
         self.source.waits()
+    }
+
+    pub(crate) const fn ttl(&self) -> Option<Micros> {
+        self.source.ttl
     }
 
     /// The next message: when, after the connection, and how long.

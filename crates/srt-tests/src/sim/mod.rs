@@ -15,7 +15,7 @@
 //!
 //! Everything comes from the seed: entropy of the endpoints, luck of the links, content of the messages. Events happen in
 //! order of time and, within a microsecond, in the order they were planned, so that a run repeats to the last bit. A failing
-//! test prints the command that replays it: `SRT_SEED=0x… cargo test …`.
+//! test prints the command that replays it: `SRT_SEED=0x… cargo test …`; with `SRT_SHOW=1` every datagram and its fate is printed.
 
 mod app;
 mod clock;

@@ -6,7 +6,7 @@ use super::random::{Random, mix};
 use super::trace::Path;
 use super::wire::Kind;
 use srt_impair::{Fates, Model};
-use srt_protocol::packet::UDP_IP_OVERHEAD;
+use srt_protocol::packet::{Control, ControlPacket, Packet, UDP_IP_OVERHEAD};
 use srt_protocol::time::Micros;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -79,6 +79,7 @@ pub(crate) struct Net {
     limit: usize,
     meddler: Option<Meddler>,
     random: Random,
+    shows: bool,
 }
 
 impl fmt::Debug for Net {
@@ -130,6 +131,7 @@ impl Net {
             limit,
             meddler,
             random: Random::new(seed, "meddler"),
+            shows: std::env::var_os("SRT_SHOW").is_some(),
         }
     }
 
@@ -172,10 +174,16 @@ impl Net {
         };
         if !passes {
             wire.on_lost(kind);
+            self.show(at_us, caller, way, datagram, &"dropped by the meddler");
             return;
         }
         let model = &mut self.models[caller][usize::from(way == Way::ToCaller)];
         let fate = model.offer(at_us, datagram.len() + UDP_IP_OVERHEAD);
+        self.show(at_us, caller, way, datagram, &fate);
+        let wire = match way {
+            Way::ToListener => &mut self.paths[caller].there,
+            Way::ToCaller => &mut self.paths[caller].back,
+        };
         let node = target.unwrap_or(LISTENER);
         let mut arrivals = 0;
         for arrival in fate.arrivals() {
@@ -187,6 +195,27 @@ impl Net {
             wire.on_lost(kind);
         }
         wire.duplicated += u64::from(arrivals > 1);
+    }
+
+    /// One line for a datagram, where `SRT_SHOW` is set.
+    fn show(&self, at_us: u64, caller: usize, way: Way, datagram: &[u8], fate: &dyn fmt::Debug) {
+        if !self.shows {
+            return;
+        }
+        let what = match Packet::parse(datagram) {
+            Ok(Packet::Data(data)) => format!("{:?}, {} bytes", data.header, data.payload.len()),
+            Ok(Packet::Control(ControlPacket { control: Control::Nak(report), .. })) => {
+                let ranges: Vec<_> = report.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+                format!("NAK {}", ranges.join(" "))
+            }
+            Ok(Packet::Control(packet)) => format!("{:?}", packet.control),
+            Err(error) => format!("{error}"),
+        };
+        println!(
+            "{:>9}.{:06} caller {caller} {way:?}: {what}: {fate:?}",
+            at_us / 1_000_000,
+            at_us % 1_000_000
+        );
     }
 
     /// What the links counted, and one number for all they carried.

@@ -493,7 +493,9 @@ impl Socket {
             }
             fill_payload(self.key, self.offered, len, &mut self.payload);
             let space = self.connection.send_space();
-            match self.connection.send(now, Message::new(&self.payload)) {
+            let mut message = Message::new(&self.payload);
+            message.ttl = self.source.as_ref().and_then(Playing::ttl);
+            match self.connection.send(now, message) {
                 Ok(sent) => {
                     if space == 0 {
                         self.record
