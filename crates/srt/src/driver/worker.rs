@@ -1,0 +1,596 @@
+//! A worker thread: socket readiness, deadlines and orders of the application in; datagrams and messages out.
+//!
+//! A turn of the loop: take the mail; receive what has arrived and route it; let every connection that something happened
+//! to, or whose deadline has come, do its part once; hand the datagrams to the system; sleep. Everything a worker serves is
+//! its own, so the packet path needs no lock but that of the hand-over.
+
+use std::{
+    io,
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc},
+};
+
+use srt_io::{Clock, Events, Interest, Poller, RecvBatch, UdpSocket};
+use srt_protocol::{
+    connection::{CallerSetup, Connection, ConnectionError},
+    endpoint::{EndpointStats, Incoming, Route},
+    handshake::RejectReason,
+    stats::Stats,
+    time::Instant,
+};
+
+use super::{
+    callbacks::Callbacks,
+    carried::{Carried, Outcome, Tools},
+    handover::Handover,
+    inbox::{Command, Inbox, Mail},
+    listening::{ConnectRequest, Decision, Listening},
+    port::{Lease, PortShared},
+    slab::Slab,
+    timers::Timers,
+    waiters::wake_all,
+    wire::Wire,
+};
+
+/// One worker: lives on its thread and ends with it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    inbox: Arc<Inbox>,
+    callbacks: Arc<Callbacks>,
+    poller: Poller,
+    clock: Clock,
+    events: Events,
+    arrived: RecvBatch,
+    wires: Slab<Wire>,
+    carried: Slab<Carried>,
+    wire_timers: Timers,
+    timers: Timers,
+    /// Connections that have a turn before the worker sleeps.
+    due: Vec<u32>,
+    /// Ports with something to send, or with a caller to be decided on.
+    busy: Vec<u32>,
+    ended: Vec<u32>,
+    tools: Tools,
+    mail: Mail,
+    /// The end was ordered.
+    finishing: bool,
+}
+
+impl Worker {
+    pub(super) fn new(inbox: Arc<Inbox>, callbacks: Arc<Callbacks>, poller: Poller) -> Self {
+        Self {
+            inbox,
+            callbacks,
+            poller,
+            clock: Clock::new(),
+            events: Events::default(),
+            arrived: RecvBatch::new(),
+            wires: Slab::default(),
+            carried: Slab::default(),
+            wire_timers: Timers::default(),
+            timers: Timers::default(),
+            due: Vec::new(),
+            busy: Vec::new(),
+            ended: Vec::new(),
+            tools: Tools::default(),
+            mail: Mail::default(),
+            finishing: false,
+        }
+    }
+
+    /// Works until the end is ordered and everything has come to its end.
+    pub(super) fn run(mut self) {
+        if let Err(error) = srt_io::set_timer_slack_ns(1) {
+            tracing::debug!(%error, "timers of this thread are as imprecise as the system's default");
+        }
+        while !(self.finishing && self.carried.is_empty() && self.wires.is_empty()) {
+            let now = self.now();
+            self.read_mail(now);
+            self.serve_sockets();
+            let now = self.now();
+            self.serve_timers(now);
+            self.serve_connections(now);
+            self.serve_ports(now);
+            self.bury(now);
+            wake_all(&mut self.tools.calls);
+            if let Err(error) = self.sleep() {
+                tracing::error!(%error, "a worker cannot wait for its sockets and ends");
+                break;
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.clock.now_micros())
+    }
+
+    /// Waits for readiness, a deadline or mail; not at all if something is left to do.
+    fn sleep(&mut self) -> io::Result<()> {
+        let next = match (self.timers.next(), self.wire_timers.next()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let at_once = !self.due.is_empty() || self.finishing && self.carried.is_empty() && self.wires.is_empty();
+        let deadline = if at_once || !self.inbox.may_sleep() { Some(0) } else { next.map(Instant::as_micros) };
+        let result = self.poller.wait(&mut self.events, deadline);
+        self.inbox.awake();
+        result
+    }
+
+    // ---- what comes in -----------------------------------------------------------------------------------------
+
+    fn read_mail(&mut self, now: Instant) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.inbox.take(&mut mail);
+        for command in mail.commands.drain(..) {
+            self.obey(now, command);
+        }
+        for handover in mail.touched.drain(..) {
+            if let Some(carried) = self.carried.get_mut(handover.slot()) {
+                carried.touched = true;
+                self.make_due(handover.slot());
+            }
+        }
+        self.mail = mail;
+    }
+
+    fn obey(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Open { port, socket, cookie_secret } => self.open(port, socket, cookie_secret),
+            Command::Shut { port } => self.shut(&port),
+            Command::Connect { handover, lease, setup } => self.connect(now, handover, lease, *setup),
+            Command::Listen { listening, lease } => self.listen(listening, lease),
+            Command::Unlisten { listening, done } => self.unlisten(&listening, done),
+            Command::Decide { listening, incoming, decision } => self.decide(now, &listening, &incoming, decision),
+            Command::Close { handover, abort } => {
+                if let Some(carried) = self.carried.get_mut(handover.slot()) {
+                    carried.close(now, abort, &mut self.tools);
+                    self.make_due(handover.slot());
+                }
+            }
+            // A connection that is not there any more has left its last figures; the answer is that there is none.
+            Command::Stats { handover, clear, answer } => {
+                if let Some(carried) = self.carried.get_mut(handover.slot()) {
+                    // What waits in the hand-over was sent before the question.
+                    carried.fetch(now, &mut self.tools);
+                    answer.send(carried.connection.stats(now, clear)).ok();
+                    self.make_due(handover.slot());
+                }
+            }
+            Command::PortStats { port, answer } => {
+                let stats = self.wires.get(port.slot()).map_or_else(EndpointStats::default, |wire| *wire.endpoint.stats());
+                answer.send(stats).ok();
+            }
+            Command::Set { handover, option, value, answer } => {
+                if let Some(carried) = self.carried.get_mut(handover.slot()) {
+                    answer.send(carried.connection.set_option(now, option, value)).ok();
+                    self.make_due(handover.slot());
+                }
+            }
+            Command::Finish { abort } => self.finish(abort),
+        }
+    }
+
+    /// Receives one batch from each socket that has something, and goes on sending where the system takes it again.
+    fn serve_sockets(&mut self) {
+        let events = std::mem::take(&mut self.events);
+        for event in events.iter() {
+            let Ok(key) = u32::try_from(event.token) else { continue };
+            if event.writable {
+                self.unblock(key);
+            }
+            if event.readable {
+                self.receive(key);
+            }
+        }
+        self.events = events;
+    }
+
+    fn receive(&mut self, key: u32) {
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        match wire.socket.recv_batch(&mut self.arrived) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => {
+                tracing::debug!(local = %wire.shared.local(), %error, "receiving failed");
+                return;
+            }
+        }
+        let now = Instant::from_micros(self.clock.now_micros());
+        let mut handshakes = false;
+        for item in self.arrived.iter() {
+            let from = srt_io::to_canonical(item.from);
+            let to = item.to.map(|ip| ip.to_canonical());
+            for datagram in item.datagrams() {
+                match wire.endpoint.handle_datagram(now, from, to, datagram) {
+                    Route::Connection(id) => {
+                        let Some(key) = wire.route(id) else { continue };
+                        let Some(carried) = self.carried.get_mut(key) else { continue };
+                        carried.connection.handle_datagram(now, datagram);
+                        if carried.local_ip.is_none() {
+                            carried.local_ip = to;
+                        }
+                        if !std::mem::replace(&mut carried.due, true) {
+                            self.due.push(key);
+                        }
+                    }
+                    Route::Handled => handshakes = true,
+                    _ => {}
+                }
+            }
+        }
+        if handshakes {
+            self.busy.push(key);
+        }
+    }
+
+    /// The system takes datagrams again.
+    fn unblock(&mut self, key: u32) {
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        wire.flush(&mut self.tools.spares);
+        self.busy.push(key);
+        if wire.is_blocked() {
+            return;
+        }
+        for connection in wire.take_patient() {
+            self.make_due(connection);
+        }
+    }
+
+    // ---- what goes out -----------------------------------------------------------------------------------------
+
+    fn serve_timers(&mut self, now: Instant) {
+        while let Some(key) = self.timers.pop_due(now) {
+            if let Some(carried) = self.carried.get_mut(key) {
+                carried.connection.handle_timeout(now);
+                self.make_due(key);
+            }
+        }
+        while let Some(key) = self.wire_timers.pop_due(now) {
+            if let Some(wire) = self.wires.get_mut(key) {
+                wire.endpoint.handle_timeout(now);
+                self.busy.push(key);
+            }
+        }
+    }
+
+    /// Gives every connection that is due one turn.
+    fn serve_connections(&mut self, now: Instant) {
+        let mut due = std::mem::take(&mut self.due);
+        for key in due.drain(..) {
+            self.turn(now, key);
+        }
+        if self.due.is_empty() {
+            self.due = due;
+        }
+    }
+
+    fn turn(&mut self, now: Instant, key: u32) {
+        let Some(carried) = self.carried.get_mut(key) else { return };
+        carried.due = false;
+        let port = carried.port;
+        let Some(wire) = self.wires.get_mut(port) else { return };
+        let next = match carried.turn(now, wire, &mut self.tools) {
+            Outcome::Sleep(next) => next,
+            Outcome::Again => {
+                carried.due = true;
+                self.due.push(key);
+                None
+            }
+            Outcome::Blocked(next) => {
+                wire.wait_for_room(key);
+                next
+            }
+            Outcome::Ended => {
+                self.ended.push(key);
+                None
+            }
+        };
+        self.timers.set(key, next);
+        if wire.has_unsent() {
+            self.busy.push(port);
+        }
+    }
+
+    /// Decides on callers, and hands to the system what the connections want sent.
+    fn serve_ports(&mut self, now: Instant) {
+        while let Some(key) = self.busy.pop() {
+            self.ask_about_callers(now, key);
+            let Some(wire) = self.wires.get_mut(key) else { continue };
+            wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
+            if !wire.is_blocked() {
+                wire.flush(&mut self.tools.spares);
+            }
+            if wire.awaited != wire.is_blocked() {
+                wire.awaited = wire.is_blocked();
+                watch(&self.poller, wire, key);
+            }
+            self.wire_timers.set(key, wire.endpoint.next_timeout());
+        }
+    }
+
+    /// Takes leave of the connections that have ended.
+    fn bury(&mut self, now: Instant) {
+        while let Some(key) = self.ended.pop() {
+            let Some(carried) = self.carried.remove(key) else { continue };
+            self.timers.set(key, None);
+            let Carried { mut connection, handover, port, lease, .. } = carried;
+            if let Some(wire) = self.wires.get_mut(port) {
+                wire.remove(handover.id());
+            }
+            if let Some(port) = lease.end() {
+                self.shut(&port);
+            }
+            let reason = connection.close_reason().unwrap_or(ConnectionError::Closed);
+            bid_farewell(&handover, reason, connection.stats(now, false), &mut self.tools);
+        }
+    }
+
+    fn make_due(&mut self, key: u32) {
+        if let Some(carried) = self.carried.get_mut(key)
+            && !std::mem::replace(&mut carried.due, true)
+        {
+            self.due.push(key);
+        }
+    }
+
+    // ---- ports -------------------------------------------------------------------------------------------------
+
+    fn open(&mut self, port: Arc<PortShared>, socket: UdpSocket, cookie_secret: [u8; 16]) {
+        let key = self.wires.insert(Wire::new(Arc::clone(&port), socket, cookie_secret));
+        port.set_slot(key);
+        if let Some(wire) = self.wires.get(key)
+            && let Err(error) = self.poller.add(&wire.socket, u64::from(key), Interest::READABLE)
+        {
+            // Out of memory or of watches: calls on this port time out.
+            tracing::error!(local = %port.local(), %error, "a UDP port cannot be watched");
+        }
+    }
+
+    /// Closes the UDP socket, which nobody uses any more.
+    fn shut(&mut self, port: &Arc<PortShared>) {
+        if let Some(mut wire) = self.wires.remove(port.slot()) {
+            wire.flush(&mut self.tools.spares);
+            self.poller.remove(&wire.socket).ok();
+            self.wire_timers.set(port.slot(), None);
+        }
+        port.set_slot(super::slab::NOWHERE);
+        port.closed();
+    }
+
+    fn listen(&mut self, listening: Arc<Listening>, lease: Lease) {
+        if self.finishing {
+            listening.end();
+            return;
+        }
+        let Some(wire) = self.wires.get_mut(listening.port.slot()) else { return };
+        wire.endpoint.listen(listening.config.clone(), listening.backlog);
+        wire.listening = Some((listening, lease));
+    }
+
+    fn unlisten(&mut self, listening: &Arc<Listening>, done: Option<mpsc::Sender<()>>) {
+        let key = listening.port.slot();
+        if let Some(wire) = self.wires.get_mut(key)
+            && let Some((_, lease)) = wire.listening.take_if(|(current, _)| Arc::ptr_eq(current, listening))
+        {
+            wire.endpoint.stop_listening();
+            wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
+            self.busy.push(key);
+            if let Some(port) = lease.end() {
+                self.shut(&port);
+            }
+        }
+        if let Some(done) = done {
+            done.send(()).ok();
+        }
+    }
+
+    // ---- connections -------------------------------------------------------------------------------------------
+
+    fn connect(&mut self, now: Instant, handover: Arc<Handover>, lease: Lease, setup: CallerSetup) {
+        let port = lease.port().slot();
+        let Some(wire) = self.wires.get_mut(port).filter(|_| !self.finishing) else {
+            bid_farewell(&handover, ConnectionError::Closed, Stats::default(), &mut self.tools);
+            return;
+        };
+        wire.endpoint.register(setup.id, setup.peer);
+        let local_ip = setup.local_ip;
+        let connection = Connection::connect(now, setup);
+        self.add(Carried::new(connection, handover, port, lease, None, local_ip));
+    }
+
+    fn add(&mut self, carried: Carried) -> u32 {
+        let (handover, port) = (Arc::clone(&carried.handover), carried.port);
+        let key = self.carried.insert(carried);
+        handover.set_slot(key);
+        if let Some(wire) = self.wires.get_mut(port) {
+            wire.add(handover.id(), key);
+        }
+        self.make_due(key);
+        key
+    }
+
+    /// Asks the hook about every caller that waits, or decides at once where there is none.
+    fn ask_about_callers(&mut self, now: Instant, key: u32) {
+        while let Some(wire) = self.wires.get_mut(key)
+            && let Some(incoming) = wire.endpoint.poll_incoming()
+        {
+            let Some((listening, _)) = &wire.listening else {
+                wire.endpoint.reject(now, &incoming, RejectReason::Close);
+                continue;
+            };
+            let listening = Arc::clone(listening);
+            if listening.ready() >= listening.backlog {
+                listening.backlog_full.fetch_add(1, Ordering::Relaxed);
+                wire.endpoint.reject(now, &incoming, RejectReason::Backlog);
+                continue;
+            }
+            let Some(hook) = listening.hook() else {
+                self.decide(now, &listening, &incoming, Decision::Accept);
+                continue;
+            };
+            let request = ConnectRequest {
+                peer: incoming.peer,
+                local: wire.local_addr(incoming.local_ip),
+                stream_id: incoming.stream_id.clone(),
+                peer_version: incoming.peer_version,
+                encrypted: incoming.encrypted,
+            };
+            let mut verdict = Verdict {
+                inbox: Arc::clone(&self.inbox),
+                listening,
+                incoming: Some(Box::new(incoming.clone())),
+                decision: Decision::Reject(RejectReason::ISE),
+            };
+            let asked = self.callbacks.run(move || {
+                let mut hook = hook.lock().unwrap_or_else(PoisonError::into_inner);
+                match catch_unwind(AssertUnwindSafe(|| hook(&request))) {
+                    Ok(decision) => verdict.say(decision),
+                    Err(_) => tracing::error!(peer = %request.peer, "the accept hook panicked; the caller is refused"),
+                }
+            });
+            if let Err(error) = asked {
+                tracing::error!(%error, "no thread for the accept hook; callers are refused");
+            }
+        }
+    }
+
+    /// Carries out what was decided on a caller.
+    fn decide(&mut self, now: Instant, listening: &Arc<Listening>, incoming: &Incoming, decision: Decision) {
+        let key = listening.port.slot();
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        self.busy.push(key);
+        let config = match decision {
+            _ if self.finishing || listening.is_closed() => Err(RejectReason::Close),
+            Decision::Reject(reason) => {
+                listening.rejected.fetch_add(1, Ordering::Relaxed);
+                Err(reason)
+            }
+            Decision::Accept => Ok(listening.config.clone()),
+            Decision::AcceptWith(options) => options.check().map(|()| options.config().clone()).map_err(|error| {
+                tracing::error!(%error, "the accept hook gave options that are not allowed; the caller is refused");
+                RejectReason::Ipe
+            }),
+        };
+        let accepted = config.and_then(|config| {
+            let unused = |_| RejectReason::System;
+            Ok((wire.shared.allot_id().map_err(unused)?, wire.shared.lease().map_err(unused)?, config))
+        });
+        let (id, lease, config) = match accepted {
+            Ok(accepted) => accepted,
+            Err(reason) => {
+                wire.endpoint.reject(now, incoming, reason);
+                return;
+            }
+        };
+        let connection = match wire.endpoint.accept(now, incoming, config.clone(), id) {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(peer = %incoming.peer, %error, "caller not accepted");
+                wire.shared.free_id(id);
+                return;
+            }
+        };
+        let (local, local_ip): (_, Option<IpAddr>) = (wire.local_addr(incoming.local_ip), incoming.local_ip);
+        let handover = Handover::new(id, incoming.peer, local, config, Arc::clone(&self.inbox));
+        let listening = Some(Arc::clone(listening));
+        let key = self.add(Carried::new(connection, Arc::new(handover), key, lease, listening, local_ip));
+        // At once, so that it counts against the backlog before the next caller is asked about.
+        self.turn(now, key);
+    }
+
+    // ---- the end -----------------------------------------------------------------------------------------------
+
+    fn finish(&mut self, abort: bool) {
+        self.finishing = true;
+        for key in self.wires.keys() {
+            let Some((listening, _)) = self.wires.get(key).and_then(|wire| wire.listening.as_ref()) else { continue };
+            let listening = Arc::clone(listening);
+            listening.end();
+            self.unlisten(&listening, None);
+        }
+        for key in self.carried.keys() {
+            if let Some(carried) = self.carried.get(key) {
+                // As if the application had asked for it: the order comes back through the inbox.
+                Arc::clone(&carried.handover).close(abort);
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// However the thread ends, nobody waits for it in vain.
+    fn drop(&mut self) {
+        let now = self.now();
+        let mut mail = std::mem::take(&mut self.mail);
+        self.inbox.shut(&mut mail);
+        for command in mail.commands {
+            match command {
+                Command::Connect { handover, .. } => {
+                    bid_farewell(&handover, ConnectionError::Closed, Stats::default(), &mut self.tools);
+                }
+                Command::Listen { listening, .. } => {
+                    listening.end();
+                }
+                _ => {}
+            }
+        }
+        for key in self.carried.keys() {
+            let Some(Carried { mut connection, handover, .. }) = self.carried.remove(key) else { continue };
+            bid_farewell(&handover, ConnectionError::Closed, connection.stats(now, false), &mut self.tools);
+        }
+        for key in self.wires.keys() {
+            let Some(wire) = self.wires.remove(key) else { continue };
+            let Wire { shared, listening, socket, .. } = wire;
+            if let Some((listening, _)) = listening {
+                listening.end();
+            }
+            drop(socket);
+            shared.closed();
+        }
+        wake_all(&mut self.tools.calls);
+    }
+}
+
+/// What the hook has said, on its way to the worker. If it says nothing, because it panicked or there is no thread for it,
+/// that is a refusal.
+struct Verdict {
+    inbox: Arc<Inbox>,
+    listening: Arc<Listening>,
+    incoming: Option<Box<Incoming>>,
+    decision: Decision,
+}
+
+impl Verdict {
+    fn say(&mut self, decision: Decision) {
+        self.decision = decision;
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take() {
+            let decision = std::mem::replace(&mut self.decision, Decision::Accept);
+            // A worker that is gone has nobody to accept.
+            self.inbox.send(Command::Decide { listening: Arc::clone(&self.listening), incoming, decision }).ok();
+        }
+    }
+}
+
+/// Leaves the last word on a connection with the application.
+fn bid_farewell(handover: &Arc<Handover>, reason: ConnectionError, stats: Stats, tools: &mut Tools) {
+    handover.set_slot(super::slab::NOWHERE);
+    handover.set_closed(reason, stats, &mut tools.calls);
+}
+
+/// Watches a port's socket for what it waits for now.
+fn watch(poller: &Poller, wire: &Wire, key: u32) {
+    let interest = if wire.awaited { Interest::BOTH } else { Interest::READABLE };
+    if let Err(error) = poller.modify(&wire.socket, u64::from(key), interest) {
+        tracing::error!(local = %wire.shared.local(), %error, "a UDP port cannot be watched");
+    }
+}
+
+/// Answers to callers that leave in one turn.
+const ANSWERS: usize = 256;
