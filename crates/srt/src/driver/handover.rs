@@ -666,8 +666,11 @@ impl Inner {
             Phase::Connecting => Err(Error::NotConnected),
             Phase::Connected | Phase::Ending(_) => Ok(()),
             Phase::Closing => Err(Error::Closed(ConnectionError::Closed)),
-            Phase::Closed(reason) if self.negotiated.is_none() => Err(Error::Connect { peer, reason }),
-            Phase::Closed(reason) => Err(Error::Closed(reason)),
+            // What we did ourselves is no failure of the call.
+            Phase::Closed(reason) if self.negotiated.is_some() || matches!(reason, ConnectionError::Closed) => {
+                Err(Error::Closed(reason))
+            }
+            Phase::Closed(reason) => Err(Error::Connect { peer, reason }),
         }
     }
 

@@ -33,6 +33,8 @@ struct Entry {
     /// Leases; 0 when its worker is closing it.
     users: usize,
     listening: bool,
+    /// Leases of listeners that are closed, and that their worker is about to end.
+    leaving: usize,
 }
 
 /// What all who use a port know of it.
@@ -79,8 +81,12 @@ impl Registry {
             && let Some(entry) = ports.iter_mut().find(|entry| entry.port.local == wanted.local)
         {
             if entry.users > 0 {
-                return entry.share(wanted);
+                let lease = entry.share(wanted);
+                if lease.is_ok() || entry.users > entry.leaving {
+                    return lease;
+                }
             }
+            // Nobody uses it any more, and its worker is about to close it.
             ports = self.freed.wait(ports).unwrap_or_else(PoisonError::into_inner);
         }
         let socket = UdpSocket::bind(wanted.local, &wanted.options)?;
@@ -99,7 +105,7 @@ impl Registry {
         inbox
             .send(Command::Open { port: Arc::clone(&port), socket, cookie_secret })
             .map_err(|_| Error::RuntimeDown)?;
-        let mut entry = Entry { port, users: 0, listening: wanted.listening };
+        let mut entry = Entry { port, users: 0, listening: wanted.listening, leaving: 0 };
         let lease = entry.lease();
         ports.push(entry);
         Ok(lease)
@@ -187,6 +193,7 @@ impl PortShared {
         let Some(registry) = self.registry.upgrade() else { return };
         if let Some(entry) = registry.lock().iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)) {
             entry.listening = false;
+            entry.leaving += 1;
         }
     }
 
@@ -202,11 +209,12 @@ impl PortShared {
     }
 
     /// One lease less; true if it was the last.
-    fn leave(self: &Arc<Self>) -> bool {
+    fn leave(self: &Arc<Self>, listener: bool) -> bool {
         let Some(registry) = self.registry.upgrade() else { return false };
         let mut ports = registry.lock();
         let Some(entry) = ports.iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)) else { return false };
         entry.users = entry.users.saturating_sub(1);
+        entry.leaving = entry.leaving.saturating_sub(usize::from(listener));
         self.inbox.drop_load();
         entry.users == 0
     }
@@ -217,16 +225,21 @@ impl Lease {
         self.port.as_ref().expect("a lease has its port until it ends")
     }
 
-    /// Ends the lease on the worker; the port to close if it was the last one.
+    /// Ends the lease of a connection on the worker; the port to close if it was the last one.
     pub(super) fn end(mut self) -> Option<Arc<PortShared>> {
-        self.port.take().filter(PortShared::leave)
+        self.port.take().filter(|port| port.leave(false))
+    }
+
+    /// The same for a listener, which was [ended](PortShared::end_listening) before.
+    pub(super) fn end_of_listener(mut self) -> Option<Arc<PortShared>> {
+        self.port.take().filter(|port| port.leave(true))
     }
 }
 
 impl Drop for Lease {
     /// A lease that never came to its worker.
     fn drop(&mut self) {
-        if let Some(port) = self.port.take().filter(PortShared::leave) {
+        if let Some(port) = self.port.take().filter(|port| port.leave(false)) {
             let command = Command::Shut { port: Arc::clone(&port) };
             if port.inbox.send(command).is_err() {
                 // The worker is gone, and its sockets with it.

@@ -377,7 +377,7 @@ impl Worker {
             wire.endpoint.stop_listening();
             wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
             self.busy.push(key);
-            if let Some(port) = lease.end() {
+            if let Some(port) = lease.end_of_listener() {
                 self.shut(&port);
             }
         }
@@ -507,7 +507,9 @@ impl Worker {
         for key in self.wires.keys() {
             let Some((listening, _)) = self.wires.get(key).and_then(|wire| wire.listening.as_ref()) else { continue };
             let listening = Arc::clone(listening);
-            listening.end();
+            if listening.end() {
+                listening.port.end_listening();
+            }
             self.unlisten(&listening, None);
         }
         for key in self.carried.keys() {
