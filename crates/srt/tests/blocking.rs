@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{HANG, listener, message, options, pair, wait_until};
+use common::{HANG, listener, message, options, own_threads, pair, wait_until};
 use srt::{
     ConnectionError, Decision, Error, MessageBatch, Micros, Options, RejectReason, Runtime, SocketOption, SrtListener,
     SrtSocket, State,
@@ -606,19 +606,6 @@ fn the_default_runtime_starts_again_after_it_was_shut_down() {
         let runtime = Runtime::default_handle().expect("running");
         assert!(runtime.shutdown(HANG));
         assert_eq!(accepted.state(), State::Closed);
-        assert_eq!(common_threads(), 0, "no worker is left");
+        assert_eq!(own_threads().len(), 0, "no worker is left");
     }
-}
-
-/// Threads of this process that belong to a runtime.
-#[cfg(target_os = "linux")]
-fn common_threads() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux has it");
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("srt-")).count()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn common_threads() -> usize {
-    0
 }
