@@ -34,7 +34,7 @@ pub(crate) mod sealed {
 
 /// An address, or the name of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(unnameable_types, clippy::exhaustive_enums, reason = "seen in the sealed half of a public trait alone")]
+#[expect(unnameable_types, reason = "seen in the sealed half of a public trait alone")]
 pub enum Target {
     /// Known already.
     Known(SocketAddr),
@@ -72,6 +72,21 @@ impl Target {
         }
         Ok(addrs)
     }
+}
+
+/// Tries one address after the other until one will do; the error is that of the last.
+pub(crate) fn try_each<T>(
+    addrs: Vec<SocketAddr>,
+    mut attempt: impl FnMut(SocketAddr) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut last = Error::WouldBlock; // never seen: there is at least one address
+    for addr in addrs {
+        match attempt(addr) {
+            Ok(done) => return Ok(done),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Address types that turn into a socket address as they are.

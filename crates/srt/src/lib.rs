@@ -77,7 +77,9 @@ pub use poll::{Interest, Poll, PollEvent, Readiness, Source};
 pub use socket::{MessageBatch, SrtSocket};
 pub use srt_io::BindError;
 pub use srt_protocol::{
-    config::{Config, ConfigError, Kind, Limits, Linger, OptionInfo, OptionValue, SocketOption, Support, Unit, When},
+    config::{
+        Config, ConfigError, Kind, Limits, Linger, OptionInfo, OptionValue, SocketOption, Support, Unit, When,
+    },
     connection::{ConnectionError, Negotiated, State},
     endpoint::EndpointStats,
     handshake::RejectReason,

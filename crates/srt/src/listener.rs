@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     Address, ConnectRequest, Decision, Error, ListenerStats, Options, Readiness, Runtime, SrtSocket,
+    address::try_each,
     driver::{
         handover::Handover,
         listening::{Hook, Listening},
@@ -76,14 +77,8 @@ impl SrtListener {
 
     fn bind_any(local: &impl Address, options: &Options, mut hook: Option<Hook>) -> Result<Self, Error> {
         let runtime = options.chosen_runtime()?;
-        let mut last = None;
-        for addr in local.target().resolve()? {
-            match runtime.listen(addr, options, &mut hook) {
-                Ok(listening) => return Ok(Self { handle: Arc::new(Handle { listening, runtime }) }),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.expect("a host that was found has an address"))
+        let listening = try_each(local.target().resolve()?, |addr| runtime.listen(addr, options, &mut hook))?;
+        Ok(Self { handle: Arc::new(Handle { listening, runtime }) })
     }
 
     /// Asks `hook` about every caller from now on.

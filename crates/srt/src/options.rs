@@ -297,7 +297,8 @@ mod tests {
 
     #[test]
     fn the_first_refused_value_is_reported_and_changes_nothing() {
-        let options = Options::new().overhead_percent(1).payload_size(100_000).latency(Duration::from_millis(50));
+        let options =
+            Options::new().overhead_percent(1).payload_size(100_000).latency(Duration::from_millis(50));
         let text = options.check().expect_err("1 % is below what is allowed").to_string();
         assert!(text.starts_with("oheadbw: 1 "), "{text}");
         assert_eq!(options.config().overhead_percent(), 25);

@@ -1,11 +1,6 @@
 //! A connection, for programs that call and wait.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use srt_protocol::{
     config::{OptionValue, SocketOption},
@@ -18,6 +13,7 @@ use srt_protocol::{
 
 use crate::{
     Address, Error, Options, Readiness, Runtime,
+    address::try_each,
     driver::{
         handover::{Handover, Patience},
         parcel::{Messages, Parcel},
@@ -115,7 +111,11 @@ impl SrtSocket {
     /// # Errors
     /// [`Error::Bind`] or [`Error::PortShared`] if the local address cannot be had, [`Error::Address`] if one of the two
     /// cannot be used.
-    pub fn start_connect(local: Option<SocketAddr>, to: SocketAddr, options: &Options) -> Result<Self, Error> {
+    pub fn start_connect(
+        local: Option<SocketAddr>,
+        to: SocketAddr,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let runtime = options.chosen_runtime()?;
         let handover = runtime.connect(local, to, options)?;
         Ok(Self::new(handover, runtime))
@@ -445,14 +445,9 @@ impl<'a> IntoIterator for &'a MessageBatch {
 }
 
 fn connect_any(local: Option<SocketAddr>, to: impl Address, options: &Options) -> Result<SrtSocket, Error> {
-    let mut last = None;
-    for addr in to.target().resolve()? {
-        let connected = SrtSocket::start_connect(local, addr, options)
-            .and_then(|socket| socket.wait_connected(None).map(|()| socket));
-        match connected {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.expect("a host that was found has an address"))
+    try_each(to.target().resolve()?, |addr| {
+        let socket = SrtSocket::start_connect(local, addr, options)?;
+        socket.wait_connected(None)?;
+        Ok(socket)
+    })
 }

@@ -4,7 +4,10 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use srt_protocol::config::{ConfigError, SocketOption};
 
-use crate::{Error, Options, SrtListener, SrtSocket, address::sealed::ToTarget as _};
+use crate::{
+    Error, Options, SrtListener, SrtSocket,
+    address::{sealed::ToTarget as _, try_each},
+};
 
 /// Who begins: which side of a connection a URI means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -229,13 +232,31 @@ impl SrtUri {
     /// # Errors
     /// [`Error::Resolve`] if the adapter is not known.
     pub fn local_addr(&self) -> Result<Option<SocketAddr>, Error> {
+        Ok(self.local_addrs()?.first().copied())
+    }
+
+    fn local_addrs(&self) -> Result<Vec<SocketAddr>, Error> {
         let (host, port) = match self.mode {
-            Mode::Caller if self.adapter.is_none() && self.local_port.is_none() => return Ok(None),
+            Mode::Caller if self.adapter.is_none() && self.local_port.is_none() => return Ok(Vec::new()),
             Mode::Caller => (self.adapter.as_deref(), self.local_port.unwrap_or(0)),
             Mode::Listener => (self.adapter.as_deref().or(self.host.as_deref()), self.port),
         };
-        let addrs = (host.unwrap_or("0.0.0.0"), port).target().resolve()?;
-        Ok(addrs.first().copied())
+        (host.unwrap_or("0.0.0.0"), port).target().resolve()
+    }
+
+    /// Where to call `remote` from, if that matters: the address of ours that has the same IP version.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`] if the adapter is not known.
+    pub fn local_addr_for(&self, remote: SocketAddr) -> Result<Option<SocketAddr>, Error> {
+        let locals = self.local_addrs()?;
+        if self.adapter.is_none() && remote.is_ipv6() {
+            // A port alone goes with either version.
+            let any = |local: &SocketAddr| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, local.port()));
+            return Ok(locals.first().map(any));
+        }
+        let fitting = locals.iter().find(|local| local.is_ipv4() == remote.is_ipv4());
+        Ok(fitting.or_else(|| locals.first()).copied())
     }
 
     /// Calls, and waits for the connection: see [`SrtSocket::connect`].
@@ -243,27 +264,10 @@ impl SrtUri {
     /// # Errors
     /// As [`SrtSocket::connect_from`]; [`Error::Uri`] for a listener's URI.
     pub fn connect(&self) -> Result<SrtSocket, Error> {
-        let remotes = self.remote_addrs()?;
-        let local = self.local_addr()?;
-        let mut last = None;
-        for remote in remotes {
-            let local = match local {
-                // A port alone goes with either IP version.
-                Some(local) if self.adapter.is_none() && remote.is_ipv6() => {
-                    Some(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, local.port())))
-                }
-                local => local,
-            };
-            let connected = match local {
-                Some(local) => SrtSocket::connect_from(local, remote, &self.options),
-                None => SrtSocket::connect(remote, &self.options),
-            };
-            match connected {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.expect("a host that was found has an address"))
+        try_each(self.remote_addrs()?, |remote| match self.local_addr_for(remote)? {
+            Some(local) => SrtSocket::connect_from(local, remote, &self.options),
+            None => SrtSocket::connect(remote, &self.options),
+        })
     }
 
     /// Listens: see [`SrtListener::bind`].
@@ -272,8 +276,7 @@ impl SrtUri {
     /// As [`SrtListener::bind`]; [`Error::Uri`] for a caller's URI.
     pub fn listen(&self) -> Result<SrtListener, Error> {
         self.check_mode(Mode::Listener)?;
-        let local = self.local_addr()?.expect("a listener has an address of its own");
-        SrtListener::bind(local, &self.options)
+        try_each(self.local_addrs()?, |local| SrtListener::bind(local, &self.options))
     }
 
     fn check_mode(&self, wanted: Mode) -> Result<(), UriError> {
@@ -330,7 +333,9 @@ impl Keys<'_> {
             "timeout" => self.both([SocketOption::SndTimeo, SocketOption::RcvTimeo], &value),
             "blocking" => self.both([SocketOption::SndSyn, SocketOption::RcvSyn], &value),
             _ if SocketOption::from_name(&key).is_ok() => self.options.push((key, value)),
-            _ => return Err(UriError::UnknownKey { hint: nearest(&key, self.extra_keys), key: quoted(&key) }),
+            _ => {
+                return Err(UriError::UnknownKey { hint: nearest(&key, self.extra_keys), key: quoted(&key) });
+            }
         }
         Ok(())
     }
@@ -411,7 +416,9 @@ fn decode(key: &str, text: &str) -> Result<String, UriError> {
     for part in parts {
         let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.ok_or_else(|| refused("has a % without two hexadecimal digits; write %25 for the sign itself"))?);
+        bytes.push(byte.ok_or_else(|| {
+            refused("has a % without two hexadecimal digits; write %25 for the sign itself")
+        })?);
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 once its %xx are put in"))
@@ -444,7 +451,8 @@ fn nearest(key: &str, extra_keys: &[&str]) -> Option<String> {
         return None;
     }
     let known = SocketOption::all().map(|info| info.name).chain(OWN).chain(extra_keys.iter().copied());
-    let (distance, near) = known.map(|known| (letters_to_change(&key, known), known)).min_by_key(|near| near.0)?;
+    let (distance, near) =
+        known.map(|known| (letters_to_change(&key, known), known)).min_by_key(|near| near.0)?;
     (distance <= key.len().div_ceil(3)).then(|| near.to_owned())
 }
 
@@ -486,12 +494,12 @@ mod tests {
         assert_eq!((uri.mode(), uri.host(), uri.port()), (Mode::Caller, Some("example.com"), 9000));
         let uri = parse("SRT://:9000");
         assert_eq!((uri.mode(), uri.host(), uri.port()), (Mode::Listener, None, 9000));
-        assert_eq!(uri.local_addr().expect("no name"), Some(SocketAddr::from(([0, 0, 0, 0], 9000))));
+        assert_eq!(uri.local_addrs().expect("no name"), [SocketAddr::from(([0, 0, 0, 0], 9000))]);
         let uri = parse("srt://127.0.0.1:9000/?mode=listener");
         assert_eq!((uri.mode(), uri.host()), (Mode::Listener, Some("127.0.0.1")));
-        assert_eq!(uri.local_addr().expect("no name"), Some(SocketAddr::from(([127, 0, 0, 1], 9000))));
+        assert_eq!(uri.local_addrs().expect("no name"), [SocketAddr::from(([127, 0, 0, 1], 9000))]);
         let uri = parse("srt://:9000?adapter=127.0.0.1");
-        assert_eq!(uri.local_addr().expect("no name"), Some(SocketAddr::from(([127, 0, 0, 1], 9000))));
+        assert_eq!(uri.local_addrs().expect("no name"), [SocketAddr::from(([127, 0, 0, 1], 9000))]);
     }
 
     #[test]
@@ -519,7 +527,7 @@ mod tests {
             let uri = parse(&format!("srt://h:1?mode=caller&bind={bind}"));
             assert_eq!((uri.adapter(), uri.local_port()), (adapter, port), "{bind}");
         }
-        assert_eq!(parse("srt://h:1").local_addr().expect("nothing to look up"), None);
+        assert_eq!(parse("srt://h:1").local_addrs().expect("nothing to look up"), []);
         let port_only = parse("srt://h:1?port=4001").local_addr().expect("no name");
         assert_eq!(port_only, Some(SocketAddr::from(([0, 0, 0, 0], 4001))));
     }
@@ -593,7 +601,10 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_not_repeated() {
-        assert_eq!(without_secrets("srt://h:1?latency=1&passphrase=geheim&x=y"), "srt://h:1?latency=1&passphrase=***&x=y");
+        assert_eq!(
+            without_secrets("srt://h:1?latency=1&passphrase=geheim&x=y"),
+            "srt://h:1?latency=1&passphrase=***&x=y"
+        );
         let error = refused("srt://h:1?passphrase=geheimgeheim");
         assert!(!error.contains("geheim"), "{error}");
     }

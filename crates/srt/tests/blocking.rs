@@ -4,8 +4,8 @@ mod common;
 
 use common::{HANG, listener, message, options, own_threads, pair, wait_until};
 use srt::{
-    ConnectionError, Decision, Error, MessageBatch, Micros, Options, RejectReason, Runtime, SocketOption, SrtListener,
-    SrtSocket, State,
+    ConnectionError, Decision, Error, MessageBatch, Micros, Options, RejectReason, Runtime, SocketOption,
+    SrtListener, SrtSocket, State,
 };
 use std::{
     net::SocketAddr,
@@ -146,7 +146,9 @@ fn stuffed() -> (SrtSocket, SrtSocket) {
 fn a_receiver_that_does_not_read_stops_the_sender_and_one_that_reads_lets_it_go_on() {
     let (caller, accepted) = stuffed();
     let mut sent = u64::from(caller.try_send(&[7; 1_316]).is_ok());
-    caller.set_option(SocketOption::SndTimeo, i32::try_from(HANG.as_millis()).expect("small")).expect("at any time");
+    caller
+        .set_option(SocketOption::SndTimeo, i32::try_from(HANG.as_millis()).expect("small"))
+        .expect("at any time");
     let held = caller.stats(false).pkt_snd_buf + accepted.stats(false).pkt_recv_unique_total;
     assert!(held < 64 * 3, "both buffers and the hand-over hold {held} packets");
     let writer = thread::spawn(move || {
@@ -259,7 +261,8 @@ fn a_call_that_nobody_answers_times_out() {
 fn all_addresses_of_a_host_are_tried() {
     let listener = listener(&options());
     let to = ("localhost", listener.local_addr().port()); // ::1 as well, where nobody listens
-    let socket = SrtSocket::connect(to, &options().connect_timeout(Duration::from_millis(500))).expect("one answers");
+    let socket =
+        SrtSocket::connect(to, &options().connect_timeout(Duration::from_millis(500))).expect("one answers");
     assert_eq!(socket.peer_addr(), listener.local_addr());
 }
 
@@ -428,7 +431,8 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let listener = listener(&options());
     let error = SrtListener::bind(listener.local_addr(), &options()).expect_err("in use by this program");
     assert!(matches!(error, Error::PortShared { .. }), "{error}");
-    let error = SrtListener::bind(listener.local_addr(), &options().ip_ttl(9)).expect_err("with other options");
+    let error =
+        SrtListener::bind(listener.local_addr(), &options().ip_ttl(9)).expect_err("with other options");
     assert!(matches!(error, Error::PortShared { .. }), "{error}");
 }
 
@@ -437,7 +441,11 @@ fn a_port_is_free_at_once_when_its_listener_is_closed_or_dropped() {
     let first = listener(&options());
     let local = first.local_addr();
     for round in 0..20 {
-        let next = if round == 0 { first.clone() } else { SrtListener::bind(local, &options()).expect("free again") };
+        let next = if round == 0 {
+            first.clone()
+        } else {
+            SrtListener::bind(local, &options()).expect("free again")
+        };
         next.close();
         std::net::UdpSocket::bind(local).expect("free for others as well");
     }
@@ -477,7 +485,9 @@ fn several_callers_share_a_port_of_ours() {
     let listeners: Vec<_> = (0..3).map(|_| listener(&options())).collect();
     let first = SrtSocket::connect_from(any(), listeners[0].local_addr(), &options()).expect("a connection");
     let local = first.local_addr();
-    let calls = listeners[1..].iter().map(|listener| SrtSocket::connect_from(local, listener.local_addr(), &options()));
+    let calls = listeners[1..]
+        .iter()
+        .map(|listener| SrtSocket::connect_from(local, listener.local_addr(), &options()));
     let others: Vec<_> = calls.map(|call| call.expect("a connection from the same port")).collect();
     assert!(others.iter().all(|other| other.local_addr() == local));
     for (number, socket) in (0..).zip([&first].into_iter().chain(&others)) {
@@ -490,7 +500,8 @@ fn several_callers_share_a_port_of_ours() {
         assert_eq!((peer, &buffer[..len]), (local, &*message(number)));
     }
     let alone = options().reuse_addr(false);
-    let error = SrtSocket::connect_from(local, listeners[0].local_addr(), &alone).expect_err("not to be shared");
+    let error =
+        SrtSocket::connect_from(local, listeners[0].local_addr(), &alone).expect_err("not to be shared");
     assert!(matches!(error, Error::PortShared { .. }), "{error}");
 }
 
@@ -578,7 +589,8 @@ fn a_runtime_that_is_shut_down_ends_everything_in_order() {
 fn a_runtime_without_patience_cuts_off_what_is_left() {
     let runtime = Runtime::new(1).expect("a thread");
     let outside = listener(&options().latency(Duration::from_secs(20)));
-    let caller = SrtSocket::connect(outside.local_addr(), &options().runtime(&runtime)).expect("a connection");
+    let caller =
+        SrtSocket::connect(outside.local_addr(), &options().runtime(&runtime)).expect("a connection");
     let (_accepted, _) = outside.accept_timeout(HANG).expect("the caller");
     caller.send(b"will be played in 20 s").expect("room");
     assert!(!runtime.shutdown(Duration::from_millis(50)), "it could not wait so long");

@@ -4,7 +4,7 @@ mod common;
 
 use common::{HANG, message, options};
 use srt::{
-    ConnectionError, Error, MessageBatch, Message,
+    ConnectionError, Error, Message, MessageBatch,
     aio::{SrtListener, SrtSocket},
 };
 use std::{
@@ -85,7 +85,8 @@ async fn a_name_is_looked_up_and_all_its_addresses_are_tried() {
     let to = format!("localhost:{}", listener.local_addr().port());
     let socket = within(SrtSocket::connect(&to, &quick)).await.expect("one address answers");
     assert_eq!(socket.as_blocking().peer_addr(), listener.local_addr());
-    let error = within(SrtSocket::connect("no-such-host.invalid:9000", &quick)).await.expect_err("no such host");
+    let error =
+        within(SrtSocket::connect("no-such-host.invalid:9000", &quick)).await.expect_err("no such host");
     assert!(matches!(error, Error::Resolve { .. }), "{error}");
 }
 
@@ -140,7 +141,10 @@ async fn close_interrupts_every_task_that_waits() {
     within(accepted.close()).await.expect("it ends");
     listener.close();
     for result in within(tasks.join_all()).await {
-        assert!(matches!(result, Err(Error::Closed(ConnectionError::Closed) | Error::ListenerClosed)), "{result:?}");
+        assert!(
+            matches!(result, Err(Error::Closed(ConnectionError::Closed) | Error::ListenerClosed)),
+            "{result:?}"
+        );
     }
     let error = within(caller.recv(&mut [0; 9])).await.expect_err("the end");
     assert!(error.is_end_of_stream());

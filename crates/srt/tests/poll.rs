@@ -130,8 +130,9 @@ fn a_wait_is_ended_from_another_thread() {
 #[test]
 fn one_thread_serves_many_sockets() {
     let listener = listener(&options().backlog(64));
-    let callers: Vec<_> =
-        (0..64).map(|_| SrtSocket::connect(listener.local_addr(), &options()).expect("a connection")).collect();
+    let callers: Vec<_> = (0..64)
+        .map(|_| SrtSocket::connect(listener.local_addr(), &options()).expect("a connection"))
+        .collect();
     let (poll, mut sockets, mut buffer) = (Poll::new(), HashMap::new(), [0; 1_456]);
     for token in 0..64 {
         let (socket, peer) = listener.accept_timeout(HANG).expect("a caller");

@@ -66,10 +66,12 @@ impl SrtListener {
     /// # Errors
     /// [`Error::ListenerClosed`].
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(SrtSocket, SocketAddr), Error>> {
-        pending_if_blocked(self.listener.listening().check_accept(self.key, context.waker()).map(|handover| {
-            let (socket, peer) = self.listener.wrap(handover);
-            (SrtSocket::from(socket), peer)
-        }))
+        pending_if_blocked(self.listener.listening().check_accept(self.key, context.waker()).map(
+            |handover| {
+                let (socket, peer) = self.listener.wrap(handover);
+                (SrtSocket::from(socket), peer)
+            },
+        ))
     }
 
     /// The address it is bound to; the port is never 0.

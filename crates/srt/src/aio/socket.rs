@@ -44,7 +44,11 @@ impl SrtSocket {
         Self::connect_any(Some(local), to, options).await
     }
 
-    async fn connect_any(local: Option<SocketAddr>, to: impl Address, options: &Options) -> Result<Self, Error> {
+    async fn connect_any(
+        local: Option<SocketAddr>,
+        to: impl Address,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let mut last = None;
         for addr in lookup(to.target()).await? {
             let started = crate::SrtSocket::start_connect(local, addr, options).map(Self::from);
@@ -228,10 +232,8 @@ impl SrtSocket {
     }
 
     async fn wait<T>(&self, mut attempt: impl FnMut(Patience<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        Wait::new(self.waitable(), |key, waker| {
-            pending_if_blocked(attempt(Patience::Task { key, waker }))
-        })
-        .await
+        Wait::new(self.waitable(), |key, waker| pending_if_blocked(attempt(Patience::Task { key, waker })))
+            .await
     }
 }
 

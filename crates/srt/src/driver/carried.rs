@@ -132,7 +132,11 @@ impl Carried {
         while let Some((message, numbers)) = feed.first() {
             match self.connection.send(now, message) {
                 Ok(sent) => {
-                    debug_assert_eq!((sent.seq, sent.msgno), (numbers.seq, numbers.msgno), "one count of numbers");
+                    debug_assert_eq!(
+                        (sent.seq, sent.msgno),
+                        (numbers.seq, numbers.msgno),
+                        "one count of numbers"
+                    );
                 }
                 Err(error) => {
                     // The connection has ended meanwhile: what was on its way is lost, as on any broken connection.
@@ -178,7 +182,9 @@ impl Carried {
             match event {
                 Event::Connected => self.connected(wire, tools),
                 Event::PeerGone(reason) => self.handover.set_ending(reason, &mut tools.calls),
-                Event::Closed(reason) => tracing::debug!(id = %self.connection.id(), %reason, "connection ended"),
+                Event::Closed(reason) => {
+                    tracing::debug!(id = %self.connection.id(), %reason, "connection ended")
+                }
                 Event::Skipped(skipped) => {
                     tracing::debug!(id = %self.connection.id(), missing = skipped.missing, "TLPKTDROP, receiver");
                 }

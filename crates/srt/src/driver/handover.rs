@@ -29,7 +29,12 @@ use super::{
     slab::NOWHERE,
     waiters::{Waiters, deadline, wait, wake_all},
 };
-use crate::{Error, Readiness, facts, options::duration, poll::{Registration, Watched}, time_now};
+use crate::{
+    Error, Readiness, facts,
+    options::duration,
+    poll::{Registration, Watched},
+    time_now,
+};
 
 /// The meeting place of an application and the worker that serves its connection.
 #[derive(Debug)]
@@ -156,7 +161,11 @@ impl Handover {
     }
 
     /// Sends one message.
-    pub(crate) fn send(self: &Arc<Self>, message: &Message<'_>, patience: Patience<'_>) -> Result<Sent, Error> {
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        message: &Message<'_>,
+        patience: Patience<'_>,
+    ) -> Result<Sent, Error> {
         self.write(patience, |inner| inner.append(message))
     }
 
@@ -180,7 +189,11 @@ impl Handover {
     }
 
     /// Receives one message into `buffer`.
-    pub(crate) fn recv(self: &Arc<Self>, buffer: &mut [u8], patience: Patience<'_>) -> Result<Received, Error> {
+    pub(crate) fn recv(
+        self: &Arc<Self>,
+        buffer: &mut [u8],
+        patience: Patience<'_>,
+    ) -> Result<Received, Error> {
         self.read(patience, |inner| {
             let Some((&message, bytes)) = inner.incoming.first() else { return Ok(None) };
             let have = buffer.len();
@@ -376,7 +389,11 @@ impl Handover {
         }
     }
 
-    pub(crate) fn set_option(self: &Arc<Self>, option: SocketOption, value: OptionValue) -> Result<(), Error> {
+    pub(crate) fn set_option(
+        self: &Arc<Self>,
+        option: SocketOption,
+        value: OptionValue,
+    ) -> Result<(), Error> {
         let mut config = self.lock().config.clone();
         config.set_in(Stage::Active, option, value.clone())?;
         if !facts::is_of_the_call(option) {
@@ -640,8 +657,7 @@ impl Inner {
             return Err(Error::TooLarge { len, max: self.message_max });
         }
         self.check_room()?;
-        let sent =
-            Sent::new(self.next_seq, self.next_msgno, message.source_time.unwrap_or_else(time_now));
+        let sent = Sent::new(self.next_seq, self.next_msgno, message.source_time.unwrap_or_else(time_now));
         self.next_seq = self.next_seq.next();
         self.next_msgno = self.next_msgno.next();
         self.room -= 1;
@@ -667,7 +683,9 @@ impl Inner {
             Phase::Connected | Phase::Ending(_) => Ok(()),
             Phase::Closing => Err(Error::Closed(ConnectionError::Closed)),
             // What we did ourselves is no failure of the call.
-            Phase::Closed(reason) if self.negotiated.is_some() || matches!(reason, ConnectionError::Closed) => {
+            Phase::Closed(reason)
+                if self.negotiated.is_some() || matches!(reason, ConnectionError::Closed) =>
+            {
                 Err(Error::Closed(reason))
             }
             Phase::Closed(reason) => Err(Error::Connect { peer, reason }),

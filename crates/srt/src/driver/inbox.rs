@@ -44,7 +44,7 @@ struct Queue {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Serve this UDP port.
-    Open { port: Arc<PortShared>, socket: UdpSocket, cookie_secret: [u8; 16] },
+    Open { port: Arc<PortShared>, socket: Box<UdpSocket>, cookie_secret: [u8; 16] },
     /// Nobody uses the port any more.
     Shut { port: Arc<PortShared> },
     /// Call a listener.

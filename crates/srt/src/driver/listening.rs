@@ -22,7 +22,11 @@ use super::{
     port::PortShared,
     waiters::{Waiters, deadline, wait, wake_all},
 };
-use crate::{Error, Options, Readiness, options::duration, poll::{Registration, Watched}};
+use crate::{
+    Error, Options, Readiness,
+    options::duration,
+    poll::{Registration, Watched},
+};
 
 /// What an accept hook is told of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +167,8 @@ impl Listening {
     }
 
     pub(crate) fn set_hook(&self, hook: Option<Hook>) {
-        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = hook.map(|hook| Arc::new(Mutex::new(hook)));
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) =
+            hook.map(|hook| Arc::new(Mutex::new(hook)));
     }
 
     /// Takes no more callers, and frees the port if no connection uses it; waits for that if asked to.

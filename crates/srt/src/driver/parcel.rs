@@ -211,11 +211,7 @@ mod tests {
     };
 
     fn sent(number: u32) -> Sent {
-        Sent::new(
-            SeqNumber::new(number),
-            MsgNumber::new(number + 1),
-            Instant::from_micros(u64::from(number)),
-        )
+        Sent::new(SeqNumber::new(number), MsgNumber::new(number + 1), Instant::from_micros(u64::from(number)))
     }
 
     #[test]
@@ -285,7 +281,8 @@ mod tests {
         }
 
         fn receive(&mut self, byte: u8, into: &mut Parcel) {
-            let mut header = srt_protocol::packet::DataHeader::parse(&[0; 16]).expect("a data packet of zeros");
+            let mut header =
+                srt_protocol::packet::DataHeader::parse(&[0; 16]).expect("a data packet of zeros");
             header.seq = self.1;
             header.msgno = MsgNumber::FIRST;
             header.boundary = srt_protocol::packet::Boundary::Solo;

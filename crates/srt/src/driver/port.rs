@@ -103,7 +103,7 @@ impl Registry {
         let mut cookie_secret = [0; 16];
         getrandom::fill(&mut cookie_secret).map_err(no_entropy)?;
         inbox
-            .send(Command::Open { port: Arc::clone(&port), socket, cookie_secret })
+            .send(Command::Open { port: Arc::clone(&port), socket: Box::new(socket), cookie_secret })
             .map_err(|_| Error::RuntimeDown)?;
         let mut entry = Entry { port, users: 0, listening: wanted.listening, leaving: 0 };
         let lease = entry.lease();
@@ -134,7 +134,9 @@ impl Entry {
             return refuse("reuseaddr is off; switch it on for both sockets, or bind another port");
         }
         if self.port.options != wanted.options {
-            return refuse("with other UDP options; use the same iptos, ipttl, ipv6only and buffers for both");
+            return refuse(
+                "with other UDP options; use the same iptos, ipttl, ipv6only and buffers for both",
+            );
         }
         self.listening |= wanted.listening;
         Ok(self.lease())
@@ -184,7 +186,8 @@ impl PortShared {
     pub(super) fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
         let registry = self.registry.upgrade().ok_or(Error::RuntimeDown)?;
         let mut ports = registry.lock();
-        let entry = ports.iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)).ok_or(Error::RuntimeDown)?;
+        let entry =
+            ports.iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)).ok_or(Error::RuntimeDown)?;
         Ok(entry.lease())
     }
 

@@ -169,8 +169,11 @@ impl Runtime {
         options.check()?;
         let peer = callable(to)?;
         let local = local.unwrap_or_else(|| any_like(peer));
-        if local.is_ipv4() != peer.is_ipv4() && !(local.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
-            return Err(Error::Address { addr: to, why: "the local address is of the other IP version; give one of the same" });
+        if local.is_ipv4() != peer.is_ipv4() && local.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+            return Err(Error::Address {
+                addr: to,
+                why: "the local address is of the other IP version; give one of the same",
+            });
         }
         let config = options.config().clone();
         let lease = self.open(local, options, false)?;
@@ -196,7 +199,8 @@ impl Runtime {
         let lease = self.open(local, options, true)?;
         let port = Arc::clone(lease.port());
         let inbox = Arc::clone(port.inbox());
-        let listening = Arc::new(Listening::new(port, options.config().clone(), options.backlog_size(), hook.take()));
+        let listening =
+            Arc::new(Listening::new(port, options.config().clone(), options.backlog_size(), hook.take()));
         inbox
             .send(Command::Listen { listening: Arc::clone(&listening), lease })
             .map_err(|_| Error::RuntimeDown)?;
@@ -285,7 +289,10 @@ fn finish(inboxes: &[Arc<Inbox>], abort: bool) {
 /// The address to call for `to`: as everywhere, the unspecified address means this machine.
 fn callable(to: SocketAddr) -> Result<SocketAddr, Error> {
     if to.port() == 0 {
-        return Err(Error::Address { addr: to, why: "port 0 cannot be called; give the port of the listener" });
+        return Err(Error::Address {
+            addr: to,
+            why: "port 0 cannot be called; give the port of the listener",
+        });
     }
     let mut to = srt_io::to_canonical(to);
     match to.ip() {

@@ -203,8 +203,12 @@ impl Hasher for IdHasher {
     }
 }
 
-const NOTHING: SendItem<'static> =
-    SendItem { to: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0), from: None, data: &[], segment_size: 0 };
+const NOTHING: SendItem<'static> = SendItem {
+    to: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
+    from: None,
+    data: &[],
+    segment_size: 0,
+};
 
 /// Batches handed to the system at once: at most 2 MB.
 const BURST: usize = 32;

@@ -111,8 +111,10 @@ impl Worker {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        let at_once = !self.due.is_empty() || self.finishing && self.carried.is_empty() && self.wires.is_empty();
-        let deadline = if at_once || !self.inbox.may_sleep() { Some(0) } else { next.map(Instant::as_micros) };
+        let at_once =
+            !self.due.is_empty() || self.finishing && self.carried.is_empty() && self.wires.is_empty();
+        let deadline =
+            if at_once || !self.inbox.may_sleep() { Some(0) } else { next.map(Instant::as_micros) };
         let result = self.poller.wait(&mut self.events, deadline);
         self.inbox.awake();
         result
@@ -137,12 +139,14 @@ impl Worker {
 
     fn obey(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Open { port, socket, cookie_secret } => self.open(port, socket, cookie_secret),
+            Command::Open { port, socket, cookie_secret } => self.open(port, *socket, cookie_secret),
             Command::Shut { port } => self.shut(&port),
             Command::Connect { handover, lease, setup } => self.connect(now, handover, lease, *setup),
             Command::Listen { listening, lease } => self.listen(listening, lease),
             Command::Unlisten { listening, done } => self.unlisten(&listening, done),
-            Command::Decide { listening, incoming, decision } => self.decide(now, &listening, &incoming, decision),
+            Command::Decide { listening, incoming, decision } => {
+                self.decide(now, &listening, &incoming, decision)
+            }
             Command::Close { handover, abort } => {
                 if let Some(carried) = self.carried.get_mut(handover.slot()) {
                     carried.close(now, abort, &mut self.tools);
@@ -159,7 +163,10 @@ impl Worker {
                 }
             }
             Command::PortStats { port, answer } => {
-                let stats = self.wires.get(port.slot()).map_or_else(EndpointStats::default, |wire| *wire.endpoint.stats());
+                let stats = self
+                    .wires
+                    .get(port.slot())
+                    .map_or_else(EndpointStats::default, |wire| *wire.endpoint.stats());
                 answer.send(stats).ok();
             }
             Command::Set { handover, option, value, answer } => {
@@ -505,7 +512,9 @@ impl Worker {
     fn finish(&mut self, abort: bool) {
         self.finishing = true;
         for key in self.wires.keys() {
-            let Some((listening, _)) = self.wires.get(key).and_then(|wire| wire.listening.as_ref()) else { continue };
+            let Some((listening, _)) = self.wires.get(key).and_then(|wire| wire.listening.as_ref()) else {
+                continue;
+            };
             let listening = Arc::clone(listening);
             if listening.end() {
                 listening.port.end_listening();
@@ -575,7 +584,9 @@ impl Drop for Verdict {
         if let Some(incoming) = self.incoming.take() {
             let decision = std::mem::replace(&mut self.decision, Decision::Accept);
             // A worker that is gone has nobody to accept.
-            self.inbox.send(Command::Decide { listening: Arc::clone(&self.listening), incoming, decision }).ok();
+            self.inbox
+                .send(Command::Decide { listening: Arc::clone(&self.listening), incoming, decision })
+                .ok();
         }
     }
 }
