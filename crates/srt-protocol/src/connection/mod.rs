@@ -610,6 +610,9 @@ impl Established {
         let all_sent = !self.next_new.is_before(self.send.next());
         let natural = match self.negotiated.peer_latency {
             _ if self.last_new_at == Instant::default() && all_sent => Some(asked), // nothing was ever sent
+            Some(_) if !self.negotiated.peer_tlpktdrop && !self.send.is_empty() => {
+                Some(asked + END_WAIT).filter(|_| bound.is_none()) // the peer waits for what is missing
+            }
             Some(latency) => {
                 let way = self.link.rtt().longest_half() + self.link.rtt().variance() * 4 + END_MARGIN;
                 all_sent.then(|| self.last_new_at + latency + way)

@@ -210,6 +210,7 @@ pub(crate) fn establish(
         mss: agreed.mss,
         flow_window: agreed.flow_window,
         peer_latency: agreed.peer_latency,
+        peer_drops_too_late: agreed.peer_tlpktdrop,
         peer_repeats_nak: agreed.peer_repeats_nak,
         peer_flags_retransmissions: agreed.peer_flags_retransmissions,
     };

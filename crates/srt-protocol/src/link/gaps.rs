@@ -35,6 +35,7 @@ struct Hole {
     /// When to report it (again); `None` where a report makes no sense any more.
     report_at: Option<Instant>,
     reports: u8,
+    reported_at: Instant,
     /// The last report was the one with a second copy.
     doubled: bool,
     /// When the packet after it is played.
@@ -223,6 +224,7 @@ impl Gaps {
                 if in_time {
                     ranges.push((hole.first, hole.last));
                     hole.reports = hole.reports.saturating_add(1);
+                    hole.reported_at = now;
                 }
                 hole.report_at = if !in_time || !repeat { None } else { Some(hole.plan_next(now, rtt)) };
             }
@@ -233,6 +235,18 @@ impl Gaps {
             };
         }
         self.earliest_report = earliest;
+    }
+
+    /// The round trip was measured: reports that wait for an answer wait no longer than it takes.
+    pub(crate) fn on_round_trip(&mut self, rtt: &Rtt) {
+        let answer = rtt.overdue().max(REPEAT_MIN);
+        for hole in self.holes.iter_mut().filter(|hole| hole.reports > 0) {
+            let sooner = hole.reported_at + answer;
+            if hole.report_at.is_some_and(|at| at > sooner) {
+                hole.report_at = Some(sooner);
+                self.earliest_report = self.earliest_report.map(|earliest| earliest.min(sooner));
+            }
+        }
     }
 
     fn open(
@@ -254,6 +268,7 @@ impl Gaps {
             found_after: self.packets,
             report_at: Some(report_at),
             reports: 0,
+            reported_at: now,
             doubled: false,
             deadline,
         });

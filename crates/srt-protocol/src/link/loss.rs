@@ -27,7 +27,7 @@ pub(crate) struct ToResend {
 /// How long a packet is worth sending again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Worth {
-    /// The peer's latency; `None` where it does not play by time.
+    /// The peer's latency; `None` where it waits for what is missing.
     pub(crate) latency: Option<Micros>,
 }
 
@@ -43,6 +43,11 @@ impl ToResend {
     /// Packets reported lost and not yet sent again.
     pub(crate) const fn len(&self) -> usize {
         self.lost.len()
+    }
+
+    /// True where `seq` waits to be sent again.
+    pub(crate) fn contains(&self, seq: SeqNumber) -> bool {
+        self.lost.contains(seq)
     }
 
     pub(crate) fn add(&mut self, first: SeqNumber, last: SeqNumber) {
@@ -81,7 +86,8 @@ impl ToResend {
             if at > now {
                 return None;
             }
-            if is_worth(now, seq, send, sent, rtt, worth) {
+            let just_left = sent.age(now, seq).is_some_and(|age| age < second_copy_after(rtt) / 2);
+            if !just_left && is_worth(now, seq, send, sent, rtt, worth) {
                 return Some(seq);
             }
             self.copies.pop_front();

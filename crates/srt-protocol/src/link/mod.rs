@@ -70,6 +70,8 @@ pub struct LinkParameters {
     pub flow_window: u32,
     /// The latency at which the peer plays what we send; `None` where it does not play by time.
     pub peer_latency: Option<Micros>,
+    /// The peer gives up what is missing when a later packet is due.
+    pub peer_drops_too_late: bool,
     /// The peer repeats its loss reports.
     pub peer_repeats_nak: bool,
     /// The peer sets the R flag on retransmissions.
@@ -97,6 +99,7 @@ impl LinkParameters {
             mss: 1500,
             flow_window: 8192,
             peer_latency,
+            peer_drops_too_late: true,
             peer_repeats_nak: true,
             peer_flags_retransmissions: true,
         }
@@ -178,8 +181,8 @@ pub struct Link {
     pacing: TokenBucket,
     resend_pacing: TokenBucket,
     window: u32,
-    /// The last time we learned something about what we sent, or sent something new.
-    news_at: Instant,
+    /// No packet is sent again unasked before this.
+    probe_from: Instant,
     peer_capacity_pps: u32,
     // what comes
     gaps: Gaps,
@@ -212,7 +215,7 @@ impl Link {
             pacing: TokenBucket::new(now, None),
             resend_pacing: TokenBucket::new(now, u64::try_from(config.max_rexmit_bw()).ok()),
             window: parameters.flow_window.min(config.flow_window()),
-            news_at: now,
+            probe_from: now,
             peer_capacity_pps: 0,
             gaps: Gaps::new(parameters.receive_isn, config.loss_max_ttl()),
             ack: AckState::new(parameters.receive_isn, room),
@@ -337,7 +340,6 @@ impl Link {
             let newly = u32::try_from(ack.next.distance_from(self.sent.first())).unwrap_or_default();
             self.window = self.window.saturating_sub(newly);
         }
-        self.news_at = now;
         self.release(ack.next);
         Some(ack.next)
     }
@@ -374,7 +376,6 @@ impl Link {
                 seq = seq.next();
             }
         }
-        self.news_at = now;
     }
 
     /// An ACKACK came. Tells the clock drift to take into account, in µs, where that changed.
@@ -387,6 +388,7 @@ impl Link {
     ) -> Option<i64> {
         let rtt = self.ack.on_ackack(now, number)?;
         self.rtt.sample(rtt);
+        self.gaps.on_round_trip(&self.rtt);
         let tsbpd = receive.tsbpd()?;
         let drift = self.drift.as_mut()?;
         let first = self.rtt.first().unwrap_or(rtt);
@@ -478,7 +480,7 @@ impl Link {
         if self.resend.is_empty() || !self.resend_pacing.ready(now) {
             return None;
         }
-        let worth = Worth { latency: self.parameters.peer_latency };
+        let worth = self.worth();
         self.resend.peek(now, send, &self.sent, &self.rtt, worth)
     }
 
@@ -519,24 +521,25 @@ impl Link {
             self.counters.retransmitted_packets += 1;
             self.counters.retransmitted_bytes += payload.len() as u64;
             self.resend_pacing.spend(wire_size);
-            let worth = Worth { latency: self.parameters.peer_latency };
+            let worth = self.worth();
             self.resend.take(now, seq, send, &self.rtt, worth);
         } else {
             self.resend.earn(payload.len(), self.overhead_percent);
-            self.news_at = now;
         }
         self.sent.record(now, seq);
         self.spoke_at = now;
         true
     }
 
-    /// Sends the tail again where nothing was heard of it for long enough; `next_new` is the first number not yet sent.
+    /// Sends again, unasked, what the peer cannot or will not ask for: the last packet, where it was not acknowledged for long
+    /// enough; and, where the peer does not repeat its reports, the first one. `next_new` is the first number not yet sent.
     pub fn probe_tail(&mut self, now: Instant, next_new: SeqNumber) {
-        if self.tail_probe_at(next_new).is_some_and(|at| at <= now) {
-            let last = self.sent.next().prev();
-            self.resend.add(last, last);
+        if let Some((at, seq)) = self.probe(next_new)
+            && at <= now
+        {
+            self.resend.add(seq, seq);
             self.counters.tail_probes += 1;
-            self.news_at = now;
+            self.probe_from = now + self.rtt.overdue();
         }
     }
 
@@ -555,7 +558,7 @@ impl Link {
             self.gaps.next_report().map(|at| Deadline::new(at, Timer::Nak)),
             Some(Deadline::new(self.spoke_at + KEEPALIVE_PERIOD, Timer::Keepalive)),
             Some(Deadline::new(self.idle_at(), Timer::PeerIdle)),
-            self.tail_probe_at(next_new).map(|at| Deadline::new(at, Timer::TailProbe)),
+            self.probe(next_new).map(|(at, _)| Deadline::new(at, Timer::TailProbe)),
             self.resend_at(),
         ];
         all.into_iter().fold(first, Deadline::earlier)
@@ -669,9 +672,22 @@ impl Link {
         self.heard_at + self.idle_timeout
     }
 
-    fn tail_probe_at(&self, next_new: SeqNumber) -> Option<Instant> {
-        let all_sent = self.sent.len() > 0 && !next_new.is_after(self.sent.next()) && self.resend.is_empty();
-        all_sent.then(|| self.news_at + self.rtt.overdue() + TAIL_MARGIN)
+    /// What to send again unasked, and when.
+    fn probe(&self, next_new: SeqNumber) -> Option<(Instant, SeqNumber)> {
+        let overdue = |seq| {
+            let left_at = self.sent.left_at(seq).filter(|_| !self.resend.contains(seq))?;
+            Some(((left_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from), seq))
+        };
+        let tail = if next_new.is_after(self.sent.next()) { None } else { overdue(self.sent.next().prev()) };
+        let head = if self.parameters.peer_repeats_nak { None } else { overdue(self.sent.first()) };
+        match (head, tail) {
+            (Some(head), Some(tail)) => Some(if tail.0 < head.0 { tail } else { head }),
+            (head, tail) => head.or(tail),
+        }
+    }
+
+    fn worth(&self) -> Worth {
+        Worth { latency: self.parameters.peer_latency.filter(|_| self.parameters.peer_drops_too_late) }
     }
 
     fn resend_at(&self) -> Option<Deadline> {

@@ -8,6 +8,7 @@ pub struct Rtt {
     smoothed_us: u64,
     variance_us: u64,
     longest_half_us: u64,
+    shortest_us: u64,
     first_us: Option<u64>,
 }
 
@@ -18,7 +19,13 @@ const LONGEST_US: u64 = 600_000_000;
 
 impl Default for Rtt {
     fn default() -> Self {
-        Self { smoothed_us: INITIAL_US, variance_us: INITIAL_US / 2, longest_half_us: 0, first_us: None }
+        Self {
+            smoothed_us: INITIAL_US,
+            variance_us: INITIAL_US / 2,
+            longest_half_us: 0,
+            shortest_us: 0,
+            first_us: None,
+        }
     }
 }
 
@@ -29,10 +36,12 @@ impl Rtt {
         if self.first_us.is_none() {
             self.first_us = Some(rtt);
             (self.smoothed_us, self.variance_us) = (rtt, rtt / 2);
+            self.shortest_us = rtt;
         } else {
             self.variance_us = (self.variance_us * 3 + self.smoothed_us.abs_diff(rtt)) / 4;
             self.smoothed_us = (self.smoothed_us * 7 + rtt) / 8;
         }
+        self.shortest_us = self.shortest_us.min(rtt);
         self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
     }
 
@@ -63,10 +72,11 @@ impl Rtt {
         Micros::from_micros(self.smoothed_us + 4 * self.variance_us)
     }
 
-    /// RTT − 4·RTTVar: no answer comes sooner.
+    /// No answer comes sooner: RTT − 4·RTTVar, or the shortest round trip measured less an eighth.
     #[must_use]
-    pub const fn soonest(&self) -> Micros {
-        Micros::from_micros(self.smoothed_us.saturating_sub(4 * self.variance_us))
+    pub fn soonest(&self) -> Micros {
+        let usual = self.smoothed_us.saturating_sub(4 * self.variance_us);
+        Micros::from_micros(usual.max(self.shortest_us - self.shortest_us / 8))
     }
 
     /// The longest one-way time seen, as half a round trip.

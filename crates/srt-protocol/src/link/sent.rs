@@ -21,11 +21,13 @@ struct Entry {
 pub(crate) struct SentLog {
     first: SeqNumber,
     entries: VecDeque<Entry>,
+    /// When the last packet left.
+    latest: Instant,
 }
 
 impl SentLog {
     pub(crate) const fn new(first: SeqNumber) -> Self {
-        Self { first, entries: VecDeque::new() }
+        Self { first, entries: VecDeque::new(), latest: Instant::from_micros(0) }
     }
 
     /// Number after the highest this link carried (or was told to pass over).
@@ -46,6 +48,7 @@ impl SentLog {
     /// Notes that `seq` left at `now`; numbers between the last one and this were not carried here.
     pub(crate) fn record(&mut self, now: Instant, seq: SeqNumber) {
         self.pass_over(seq);
+        self.latest = now;
         if let Some(entry) = self.entry_mut(seq) {
             entry.last_us = low_bits(now);
             entry.times = entry.times.saturating_add(1);
@@ -69,6 +72,11 @@ impl SentLog {
     pub(crate) fn age(&self, now: Instant, seq: SeqNumber) -> Option<Micros> {
         let entry = self.entry(seq).filter(|entry| entry.times > 0)?;
         Some(Micros::from_micros(u64::from(low_bits(now).wrapping_sub(entry.last_us))))
+    }
+
+    /// When `seq` left last; `None` where this link did not carry it.
+    pub(crate) fn left_at(&self, seq: SeqNumber) -> Option<Instant> {
+        Some(self.latest - self.age(self.latest, seq)?)
     }
 
     /// Forgets everything before `next`.
