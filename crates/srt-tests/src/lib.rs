@@ -5,3 +5,8 @@
 
 pub mod check;
 pub mod sim;
+
+/// The examples of README.md, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
