@@ -23,6 +23,8 @@ use crate::units::{rate_of, show_bytes, show_count, show_counted, show_rate, sho
 
 const TICK: Duration = Duration::from_millis(100);
 const LIVE_EVERY: Duration = Duration::from_millis(500);
+/// For the handshake, which may be lost as well.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// After the sender has ended, and the latency is over, its farewell may be among the lost.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -97,7 +99,12 @@ impl Scene {
         };
         let receiver_stop = Stop::default();
         let receiver = Link::listener(listener, Role::Source, &setup(&receiver_stop));
-        let address = format!("srt://{}?latency={}", emulator.local_addr(), args.latency.as_millis());
+        let address = format!(
+            "srt://{}?latency={}&conntimeo={}",
+            emulator.local_addr(),
+            args.latency.as_millis(),
+            PATIENCE.as_millis()
+        );
         let sender = Link::open(&address, Role::Target, &setup(stop))?;
         let spec = TestSpec::of(&MediaUri::parse("test://")?)?;
         let seed = u32::try_from(args.seed & u64::from(u32::MAX)).unwrap_or_default();

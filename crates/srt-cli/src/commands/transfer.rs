@@ -210,16 +210,12 @@ fn observer(plan: &ToolPlan, out: Out) -> Observer {
     let (mut stats, mut bandwidth) = (Every::new(plan.stats_every), Every::new(plan.bandwidth_every));
     let clear = !plan.full;
     Box::new(move |messages: usize, socket: &SrtSocket| {
-        let (record, line) = (stats.passes(messages), bandwidth.passes(messages));
-        if !record && !line {
-            return;
+        // Several may be due at once: packets come in batches, records by the packet.
+        for _ in 0..bandwidth.due(messages) {
+            eprint!("{}", writer.bandwidth(&socket.stats(false)));
         }
-        let figures = socket.stats(record && clear);
-        if line {
-            eprint!("{}", writer.bandwidth(&figures));
-        }
-        if record {
-            let text = writer.record(socket.id().value(), &figures, SystemTime::now());
+        for _ in 0..stats.due(messages) {
+            let text = writer.record(socket.id().value(), &socket.stats(clear), SystemTime::now());
             let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
             // Statistics that cannot be written are no reason to end the stream.
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -240,14 +236,14 @@ impl Every {
         Self { number, count: 1 }
     }
 
-    /// Whether the number was reached within these `messages`.
-    fn passes(&mut self, messages: usize) -> bool {
+    /// How often the number was reached within these `messages`.
+    fn due(&mut self, messages: usize) -> u64 {
         if self.number == 0 {
-            return false;
+            return 0;
         }
         let before = self.count / self.number;
         self.count += messages as u64;
-        self.count / self.number > before
+        self.count / self.number - before
     }
 }
 
@@ -268,9 +264,9 @@ mod tests {
     #[test]
     fn a_record_is_due_each_time_the_number_is_reached() {
         let mut every = Every::new(10);
-        let due: Vec<usize> = (1..=40).filter(|_| every.passes(1)).collect();
+        let due: Vec<usize> = (1..=40).filter(|_| every.due(1) == 1).collect();
         assert_eq!(due, [9, 19, 29, 39], "as the tool counts");
-        assert!(every.passes(25), "also when many pass at once");
-        assert!(!Every::new(0).passes(1_000));
+        assert_eq!(every.due(25), 2, "also when many pass at once");
+        assert_eq!(Every::new(0).due(1_000), 0);
     }
 }
