@@ -184,19 +184,8 @@ impl Peer {
     /// # Errors
     /// When it ends, or takes longer than [`PATIENCE`].
     pub fn bound(&mut self, port: u16) -> io::Result<()> {
-        let give_up = Instant::now() + PATIENCE;
-        while let Some(ports) = bound_udp_ports()
-            && !ports.contains(&port)
-        {
-            if self.child.try_wait()?.is_some() {
-                return Err(self.fault(&format!("it ended before it bound port {port}")));
-            }
-            if Instant::now() > give_up {
-                return Err(self.fault(&format!("it did not bind port {port}")));
-            }
-            thread::sleep(STEP);
-        }
-        Ok(())
+        let ended = wait_until(|| is_bound(port), || matches!(self.child.try_wait(), Ok(Some(_))));
+        ended.map_err(|why| self.fault(&format!("{why} before it bound port {port}")))
     }
 
     /// Waits until standard output holds this many bytes, and gives what is there.
@@ -383,8 +372,32 @@ pub fn udp_drops(port: u16) -> Option<u64> {
     drops.reduce(|sum, more| sum + more)
 }
 
-fn bound_udp_ports() -> Option<BTreeSet<u16>> {
-    Some(udp_sockets()?.into_iter().map(|socket| socket.port).collect())
+/// Waits until a socket of whatever program is bound to this UDP port, as [`Peer::bound`] does for a peer.
+///
+/// # Errors
+/// When it takes longer than [`PATIENCE`].
+pub fn wait_bound(port: u16) -> io::Result<()> {
+    let waited = wait_until(|| is_bound(port), || false);
+    waited.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("nobody bound UDP port {port}")))
+}
+
+fn wait_until(done: impl Fn() -> bool, mut hopeless: impl FnMut() -> bool) -> Result<(), &'static str> {
+    let give_up = Instant::now() + PATIENCE;
+    while !done() {
+        if hopeless() {
+            return Err("it ended");
+        }
+        if Instant::now() > give_up {
+            return Err("it took too long");
+        }
+        thread::sleep(STEP);
+    }
+    Ok(())
+}
+
+/// Also where the system does not tell.
+fn is_bound(port: u16) -> bool {
+    udp_sockets().is_none_or(|sockets| sockets.iter().any(|socket| socket.port == port))
 }
 
 struct BoundSocket {
@@ -434,10 +447,8 @@ mod tests {
     fn a_bound_port_is_seen_and_is_not_given_as_free() {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        if let Some(ports) = bound_udp_ports() {
-            assert!(ports.contains(&port));
-            assert_eq!(udp_drops(port), Some(0));
-        }
+        assert!(is_bound(port));
+        assert_eq!(udp_drops(port), udp_sockets().map(|_| 0));
         let (first, second) = (free_port().unwrap(), free_port().unwrap());
         assert!(first != second && first != port && second != port);
     }

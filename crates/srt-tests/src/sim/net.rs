@@ -6,8 +6,9 @@ use super::random::{Random, mix};
 use super::trace::Path;
 use super::wire::Kind;
 use srt_impair::{Fates, Model};
-use srt_protocol::packet::{Control, ControlPacket, Packet, UDP_IP_OVERHEAD};
+use srt_protocol::packet::{self, Control, ControlPacket, DataPacket, Packet, UDP_IP_OVERHEAD};
 use srt_protocol::time::Micros;
+use srt_protocol::types::SocketId;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -26,6 +27,8 @@ pub struct Passing<'a> {
     pub from: SocketAddr,
     /// Where it goes.
     pub to: SocketAddr,
+    /// The socket ID of who sent it, where it was seen in an earlier datagram that went the other way.
+    pub sender_id: Option<SocketId>,
     /// What it is.
     pub kind: Kind,
     /// Its bytes.
@@ -76,6 +79,7 @@ pub(crate) struct Net {
     pub(crate) paths: Vec<Path>,
     pub(crate) astray: u64,
     models: Vec<[Model; 2]>,
+    ids: Vec<[Option<SocketId>; 2]>, // destinations last seen, by path and way
     limit: usize,
     meddler: Option<Meddler>,
     random: Random,
@@ -127,6 +131,7 @@ impl Net {
             in_flight: 0,
             paths: vec![Path::default(); callers],
             astray: 0,
+            ids: vec![[None; 2]; callers],
             models: (0..callers).map(|_| models()).collect(),
             limit,
             meddler,
@@ -156,7 +161,12 @@ impl Net {
 
         let mut passes = true;
         if let Some(meddler) = &mut self.meddler {
-            let passing = Passing { at_us, caller, way, number, from, to, kind, datagram };
+            let ids = &mut self.ids[caller];
+            let sender_id = ids[usize::from(way == Way::ToListener)];
+            if let Some(id) = packet::destination(datagram).filter(|id| !id.is_handshake()) {
+                ids[usize::from(way == Way::ToCaller)] = Some(id);
+            }
+            let passing = Passing { sender_id, at_us, caller, way, number, from, to, kind, datagram };
             let mut meddle = Meddle { random: &mut self.random, dropped: false, injected: Vec::new() };
             meddler(&passing, &mut meddle);
             let Meddle { dropped, injected, .. } = meddle;
@@ -203,7 +213,10 @@ impl Net {
             return;
         }
         let what = match Packet::parse(datagram) {
-            Ok(Packet::Data(data)) => format!("{:?}, {} bytes", data.header, data.payload.len()),
+            Ok(Packet::Data(DataPacket { header, payload })) => {
+                let again = if header.retransmitted { " again" } else { "" };
+                format!("%{}{again}, stamp {}, {} bytes", header.seq, header.timestamp, payload.len())
+            }
             Ok(Packet::Control(ControlPacket { control: Control::Nak(report), .. })) => {
                 let ranges: Vec<_> = report.iter().map(|(first, last)| format!("{first}-{last}")).collect();
                 format!("NAK {}", ranges.join(" "))
@@ -211,11 +224,8 @@ impl Net {
             Ok(Packet::Control(packet)) => format!("{:?}", packet.control),
             Err(error) => format!("{error}"),
         };
-        println!(
-            "{:>9}.{:06} caller {caller} {way:?}: {what}: {fate:?}",
-            at_us / 1_000_000,
-            at_us % 1_000_000
-        );
+        let arrow = if way == Way::ToListener { '→' } else { '←' };
+        println!("{:>5}.{:06} {caller} {arrow} {what}: {fate:?}", at_us / 1_000_000, at_us % 1_000_000);
     }
 
     /// What the links counted, and one number for all they carried.

@@ -3,6 +3,7 @@
 use super::random::{digest, mix};
 use srt_protocol::packet::{AckDetail, Control, Packet, UDP_IP_OVERHEAD};
 use srt_protocol::types::SeqNumber;
+use std::collections::BTreeMap;
 
 /// The kinds of datagram a run tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,8 +87,37 @@ pub struct Wire {
     /// One number for all that was sent, and when.
     pub(crate) digest: u64,
     bunch: (u64, u64),
-    carried: Vec<u64>, // digests of the data packets, by distance from the first
-    first: Option<SeqNumber>,
+    streams: BTreeMap<u32, Carried>, // by destination socket ID
+}
+
+/// The data packets of one stream.
+#[derive(Clone, Debug)]
+struct Carried {
+    first: SeqNumber,
+    /// Their digests, by distance from the first; 0 for what was given up before it was ever sent.
+    digests: Vec<u64>,
+}
+
+impl Carried {
+    /// Notes a packet; tells what is wrong with it.
+    fn note(&mut self, seq: SeqNumber, resent: bool, this: u64) -> Option<String> {
+        let place = usize::try_from(seq.distance_from(self.first)).unwrap_or(usize::MAX);
+        match (self.digests.get(place), resent) {
+            (None, _) if place >= self.digests.len() + A_LOT => {
+                Some(format!("%{seq} is far from all that was sent before"))
+            }
+            (None, _) => {
+                self.digests.resize(place, 0);
+                self.digests.push(this);
+                resent.then(|| format!("the first sending of %{seq} has the R flag"))
+            }
+            (Some(0), true) => Some(format!("%{seq} was never sent before, and has the R flag")),
+            (Some(_), false) => Some(format!("%{seq} was sent again without the R flag")),
+            (Some(before), true) => {
+                (*before != this).then(|| format!("the resend of %{seq} differs from its first sending"))
+            }
+        }
+    }
 }
 
 impl Wire {
@@ -141,34 +171,10 @@ impl Wire {
         let mut header = data.header;
         let resent = std::mem::take(&mut header.retransmitted);
         let this = mix(digest(&header.to_bytes()), digest(data.payload));
-        let first = *self.first.get_or_insert(header.seq);
-        let place = usize::try_from(header.seq.distance_from(first)).unwrap_or(usize::MAX);
-        match (place.cmp(&self.carried.len()), resent) {
-            (std::cmp::Ordering::Equal, _) => {
-                self.carried.push(this);
-                if resent {
-                    self.fault(at_us, format!("the first sending of %{} has the R flag", header.seq));
-                }
-            }
-            (std::cmp::Ordering::Less, true) if self.carried[place] == 0 => self.carried[place] = this,
-            (std::cmp::Ordering::Less, true) => {
-                if self.carried[place] != this {
-                    self.fault(
-                        at_us,
-                        format!("the resend of %{} differs from its first sending", header.seq),
-                    );
-                }
-            }
-            (std::cmp::Ordering::Less, false) => {
-                self.fault(at_us, format!("%{} was sent again without the R flag", header.seq));
-            }
-            (std::cmp::Ordering::Greater, _) if place < self.carried.len() + A_LOT => {
-                self.carried.resize(place, 0); // given up before they were ever sent
-                self.carried.push(this);
-            }
-            (std::cmp::Ordering::Greater, _) => {
-                self.fault(at_us, format!("%{} is far from all that was sent before", header.seq));
-            }
+        let fresh = Carried { first: header.seq, digests: Vec::new() };
+        let stream = self.streams.entry(header.destination.value()).or_insert(fresh);
+        if let Some(what) = stream.note(header.seq, resent, this) {
+            self.fault(at_us, what);
         }
     }
 
