@@ -73,6 +73,9 @@ impl Established {
             self.undecryptable += 1;
             return;
         }
+        if data.payload.is_empty() {
+            return; // nobody sends nothing; handed out, it would read as the end of the stream
+        }
         self.sample_buffers(now);
         let insertion = self.receive.insert(now, &data.header, data.payload);
         if insertion != Insertion::NoRoom {

@@ -52,6 +52,8 @@ const TOO_LATE_MARGIN: Micros = Micros::from_millis(20);
 const END_MARGIN: Micros = Micros::from_millis(10);
 /// How long an orderly end waits for acknowledgements at most where no latency bounds it and LINGER is not set.
 const END_WAIT: Micros = Micros::from_secs(3);
+/// A peer that is gone is waited for no longer than the latency and this, whatever stamps its packets carry.
+const BROKEN_WAIT: Micros = Micros::from_secs(5);
 /// Events kept; when nobody polls, the oldest of those that only inform are forgotten.
 const EVENTS_MAX: usize = 256;
 
@@ -552,7 +554,13 @@ impl Connection {
     fn go_on_ending(&mut self, now: Instant) {
         let Phase::Established(established) = &mut self.phase else { return };
         match established.end {
-            End::Broken(reason) if established.receive.next_delivery().is_none() => self.end(now, reason),
+            End::Broken(reason) => {
+                let latency = established.negotiated.receiver_latency.unwrap_or_default();
+                let longest = now + latency + BROKEN_WAIT;
+                if established.receive.next_delivery().is_none_or(|at| at > longest) {
+                    self.end(now, reason);
+                }
+            }
             End::Closing(_) if established.ends_at(&self.config).is_some_and(|at| at <= now) => {
                 established.end = End::Goodbye { left: GOODBYES };
             }

@@ -367,7 +367,7 @@ impl Link {
                     }
                     Some(age) => {
                         // A report cannot know of a resend that left less than a round trip ago.
-                        let answered = self.sent.times(seq) > 1 && age < self.rtt.soonest();
+                        let answered = self.sent.times(seq) > 1 && age < self.rtt.fresh();
                         if !(self.skip_fresh_resends && answered) {
                             self.resend.add(seq, seq);
                         }

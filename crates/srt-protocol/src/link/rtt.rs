@@ -79,6 +79,13 @@ impl Rtt {
         Micros::from_micros(usual.max(self.shortest_us - self.shortest_us / 8))
     }
 
+    /// What left less than this ago cannot have been missed by the peer yet. Unlike [`soonest`](Self::soonest) never nothing, so
+    /// that a peer that reports all the time is not answered all the time.
+    #[must_use]
+    pub fn fresh(&self) -> Micros {
+        self.soonest().max(Micros::from_micros(self.smoothed_us / 2))
+    }
+
     /// The longest one-way time seen, as half a round trip.
     #[must_use]
     pub const fn longest_half(&self) -> Micros {
