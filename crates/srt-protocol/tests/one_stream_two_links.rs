@@ -132,7 +132,7 @@ impl Path {
             match control.control {
                 Control::Ack(ack) => {
                     assert!(!ack.next.is_after(self.next_new), "a link acknowledges only what it carried");
-                    if let Some(next) = self.sender.on_ack(now, &ack) {
+                    if let Some(next) = self.sender.on_ack(&ack) {
                         self.acknowledged = next;
                     }
                 }

@@ -36,7 +36,7 @@ fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<
     established.receive.observe(packet.timestamp);
     match &packet.control {
         Control::Ack(ack) => {
-            if let Some(next) = established.link.on_ack(now, ack) {
+            if let Some(next) = established.link.on_ack(ack) {
                 established.send.release(next);
                 established.note_idle(now);
             }

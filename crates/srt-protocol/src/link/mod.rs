@@ -299,7 +299,7 @@ impl Link {
     }
 
     /// An ACK came. Tells up to where the peer has everything, where that is news.
-    pub fn on_ack(&mut self, now: Instant, ack: &Ack) -> Option<SeqNumber> {
+    pub fn on_ack(&mut self, ack: &Ack) -> Option<SeqNumber> {
         self.counters.acks_received += 1;
         if ack.next.is_after(self.sent.next()) {
             self.counters.implausible += 1;
