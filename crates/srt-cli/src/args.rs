@@ -75,7 +75,8 @@ Media:
   PATH, file://PATH      a file, a FIFO, a device
   -, file://con          stdin or stdout
   test://?…              input: a stamped test stream (rate=8M|max duration=10s size=1316 seed=1);
-                         output: throws the stream away, fails if a test stream came in broken
+                         output: throws the stream away, fails if a test stream came in broken;
+                         latencies are as true as the clocks of both machines agree
   null://                output: throws the stream away";
 
 const SEND_EXAMPLES: &str = "\

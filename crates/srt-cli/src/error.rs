@@ -105,6 +105,16 @@ pub(crate) enum Failure {
         /// What else to do about it; may be empty.
         mend: &'static str,
     },
+    /// The connection ended before everything had arrived.
+    #[error(
+        "{uri}: the receiver did not confirm the last {packets} packets before the end; check that it still runs"
+    )]
+    Undelivered {
+        /// As it was given, secrets hidden.
+        uri: String,
+        /// How many.
+        packets: u64,
+    },
     /// Messages larger than SRT can carry are asked for.
     #[error("--chunk {0}: an SRT message carries at most 1456 bytes; use 1316 (7 TS packets)")]
     Chunk(usize),

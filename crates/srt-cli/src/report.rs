@@ -159,6 +159,11 @@ impl Reporter {
         }
     }
 
+    /// Whether there is an SRT link, and it never had a connection.
+    pub(crate) fn never_connected(&self) -> bool {
+        self.links().next().is_some() && !self.ever_connected()
+    }
+
     /// The last record and the words at the end. `quiet_end` leaves out the words.
     pub(crate) fn finish(&mut self, quiet_end: bool) {
         self.talk.end_live();
@@ -174,6 +179,9 @@ impl Reporter {
     }
 
     fn last_words(&self) -> Vec<String> {
+        if self.never_connected() {
+            return vec!["ended before a connection was made".to_owned()];
+        }
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
         let elapsed = self.counters.span();

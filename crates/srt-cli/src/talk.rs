@@ -78,7 +78,6 @@ impl Talk {
     pub(crate) fn live(&self, line: String) {
         if let Some(bar) = &self.line {
             bar.set_message(line);
-            bar.tick();
         }
     }
 

@@ -7,7 +7,8 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::{Place, fails, free_port, interrupt, spawn, srt, stderr};
 
@@ -160,6 +161,22 @@ fn an_interrupt_ends_in_order_and_the_end_is_marked() {
     let check = srt(&["transmit", &output, "test://"]);
     let said = stderr(&check);
     assert!(check.status.success() && !said.contains("the end of the stream was not seen"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_second_interrupt_ends_at_once() {
+    let place = Place::new("twice");
+    let pipe = place.file("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Nobody reads the pipe, so nothing can end in order.
+    let mut child = spawn(&["transmit", "test://", &pipe]);
+    std::thread::sleep(Duration::from_millis(700));
+    interrupt(&child);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "the first waits for an end in order");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]

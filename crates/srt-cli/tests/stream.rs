@@ -188,6 +188,7 @@ fn a_receiver_that_goes_away_ends_the_sender_with_an_error() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_sender_told_to_reconnect_goes_on_with_the_next_receiver() {
     let port = free_port();
     let listen = format!("srt://:{port}");
@@ -200,6 +201,34 @@ fn a_sender_told_to_reconnect_goes_on_with_the_next_receiver() {
     let said = succeeds(sender);
     assert_eq!(said.matches("connected with").count(), 2, "{said}");
     assert!(said.contains("thrown away while the output was not connected"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_before_any_connection_ends_in_order() {
+    let waiting = spawn(&["send", "test://", &format!("srt://:{}", free_port())]);
+    std::thread::sleep(Duration::from_millis(500));
+    interrupt(&waiting);
+    assert!(succeeds(waiting).ends_with("ended before a connection was made\n"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_receiver_killed_before_the_end_is_a_failure_of_the_sender() {
+    let port = free_port();
+    let mut receiver = spawn(&["receive", &format!("srt://:{port}"), "null://"]);
+    let sender = spawn(&[
+        "send",
+        "test://?duration=3s",
+        &format!("srt://127.0.0.1:{port}?latency=1000&conntimeo=10000"),
+    ]);
+    std::thread::sleep(Duration::from_millis(2_500));
+    receiver.kill().unwrap();
+    receiver.wait().unwrap();
+    let output = sender.wait_with_output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the receiver did not confirm the last "), "{said}");
 }
 
 #[test]

@@ -172,7 +172,7 @@ impl Transfer {
                 stop.ask();
             }
         });
-        reporter.finish(self.tool.is_some());
+        reporter.finish(self.tool.is_some() || (result.is_err() && reporter.never_connected()));
         let unpaced = matches!(input.scheme, Scheme::File | Scheme::Stdio) && self.rate.is_none();
         let given_up = sending.map_or(0, |sending| sending.totals().dropped_by_sender);
         if unpaced && given_up > 0 {

@@ -419,7 +419,11 @@ impl Source for SrtSource {
         let latency =
             self.link.socket().and_then(SrtSocket::negotiated).and_then(|terms| terms.receiver_latency);
         let latency = latency.map_or(Duration::ZERO, Duration::from);
-        self.last = Some(Last { sent_before: srt::time_now(), until: Instant::now() + latency });
+        // The way here comes on top; a later message ends it sooner.
+        let way = self.link.socket().map_or(Duration::ZERO, |socket| {
+            Duration::try_from_secs_f64(socket.stats(false).ms_rtt / 1e3).unwrap_or_default() + WAIT
+        });
+        self.last = Some(Last { sent_before: srt::time_now(), until: Instant::now() + latency + way });
     }
 
     fn nature(&self) -> Nature {
@@ -508,10 +512,16 @@ impl Sink for SrtSink {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        if self.link.socket().is_some() {
-            self.link.talk.detail("waiting until the receiver has everything");
+        let Some(socket) = self.link.socket().cloned() else { return self.link.close() };
+        self.link.talk.detail("waiting until the receiver has everything");
+        let before = socket.stats(false).pkt_snd_drop_total;
+        self.link.close()?;
+        // What is given up while closing is what the receiver never confirmed.
+        let packets = socket.stats(false).pkt_snd_drop_total.saturating_sub(before);
+        if packets > 0 && !self.link.compat {
+            return Err(Failure::Undelivered { uri: self.link.name.clone(), packets });
         }
-        self.link.close()
+        Ok(())
     }
 }
 
@@ -614,5 +624,135 @@ impl Monitor {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Watched> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use srt::Options;
+
+    use super::super::bytes::tests::setup;
+    use super::*;
+
+    /// A source that listens, and what calls it.
+    fn listening_source(reconnect: bool) -> (SrtSource, Monitor, String, Stop) {
+        let setup = Setup { reconnect, ..setup(1316) };
+        let options = Options::new().latency(Duration::from_millis(200)).receive_timeout(Some(WAIT));
+        let listener = SrtListener::bind("127.0.0.1:0", &options).unwrap();
+        let address = format!("srt://{}?latency=200", listener.local_addr());
+        let link = Link::listener(listener, Role::Source, &setup);
+        let monitor = link.monitor();
+        (SrtSource::new(link), monitor, address, setup.stop)
+    }
+
+    fn batch_of(messages: &[&[u8]]) -> Batch {
+        let mut batch = Batch::default();
+        messages.iter().for_each(|message| batch.push(message, None));
+        batch
+    }
+
+    /// Sends through a new sink while the source is read; what arrived.
+    fn exchange(source: &mut SrtSource, address: &str, messages: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut sink = SrtSink::new(Link::open(address, Role::Target, &setup(1316)).unwrap(), false);
+        let mut arrived = Batch::default();
+        while !sink.ready().unwrap() {
+            source.read(&mut arrived, 8).unwrap();
+        }
+        assert_eq!(sink.write(&batch_of(messages)).unwrap(), Wrote::Messages(messages.len()));
+        while arrived.len() < messages.len() {
+            source.read(&mut arrived, 8).unwrap();
+        }
+        sink.finish().unwrap();
+        arrived.iter().map(|(message, _)| message.to_vec()).collect()
+    }
+
+    #[test]
+    fn what_was_sent_before_a_stop_is_still_played_out() {
+        let (mut source, _, address, _) = listening_source(false);
+        let mut sink = SrtSink::new(Link::open(&address, Role::Target, &setup(1316)).unwrap(), false);
+        let mut arrived = Batch::default();
+        while !sink.ready().unwrap() || source.link.socket().is_none() {
+            source.read(&mut arrived, 8).unwrap();
+        }
+        sink.write(&batch_of(&[b"in flight"])).unwrap();
+        source.stop();
+        while source.read(&mut arrived, 8).unwrap() != Read::End {}
+        assert_eq!(arrived.bytes(), b"in flight", "its play time is 200 ms after the stop");
+    }
+
+    #[test]
+    fn a_link_told_to_reconnect_takes_the_next_caller_and_adds_up() {
+        let (mut source, monitor, address, stop) = listening_source(true);
+        for round in 1..=2 {
+            assert_eq!(
+                exchange(&mut source, &address, &[b"one", b"two"]),
+                [b"one".to_vec(), b"two".to_vec()]
+            );
+            while monitor.socket().is_some() {
+                assert_eq!(source.read(&mut Batch::default(), 8).unwrap(), Read::Nothing);
+            }
+            assert_eq!((monitor.connections(), monitor.totals().received), (round, 2 * round));
+        }
+        stop.ask();
+        source.stop();
+        assert_eq!(source.read(&mut Batch::default(), 8).unwrap(), Read::End);
+    }
+
+    #[test]
+    fn without_reconnect_the_end_of_the_sender_is_the_end() {
+        let (mut source, _, address, _) = listening_source(false);
+        exchange(&mut source, &address, &[b"only"]);
+        loop {
+            match source.read(&mut Batch::default(), 8).unwrap() {
+                Read::Nothing => {}
+                read => {
+                    assert_eq!(read, Read::End);
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_caller_is_told_that_the_place_is_taken() {
+        let (mut source, _, address, _) = listening_source(false);
+        let mut first = SrtSink::new(Link::open(&address, Role::Target, &setup(1316)).unwrap(), false);
+        while !first.ready().unwrap() {
+            source.read(&mut Batch::default(), 8).unwrap();
+        }
+        let mut second = SrtSink::new(Link::open(&address, Role::Target, &setup(1316)).unwrap(), false);
+        let failure = loop {
+            match second.ready() {
+                Ok(there) => assert!(!there),
+                Err(failure) => break failure,
+            }
+        };
+        let Failure::Srt { source, .. } = &failure else { panic!("{failure}") };
+        assert_eq!(source.reject_reason(), Some(RejectReason::CONFLICT), "{failure}");
+    }
+
+    #[test]
+    fn the_time_of_origin_survives_a_relay() {
+        let (mut source, _, address, _) = listening_source(false);
+        let mut sink = SrtSink::new(Link::open(&address, Role::Target, &setup(1316)).unwrap(), true);
+        let mut arrived = Batch::default();
+        while !sink.ready().unwrap() {
+            source.read(&mut arrived, 8).unwrap();
+        }
+        let mut batch = Batch::default();
+        let now = srt::time_now().as_micros();
+        for age in [50_000, 30_000, 10_000] {
+            batch.push(b"message", Some(now - age));
+        }
+        assert_eq!(sink.write(&batch).unwrap(), Wrote::Messages(3));
+        while arrived.len() < 3 {
+            source.read(&mut arrived, 8).unwrap();
+        }
+        let times: Vec<u64> = arrived.iter().filter_map(|(_, time)| time).collect();
+        assert_eq!(
+            [times[1] - times[0], times[2] - times[1]],
+            [20_000; 2],
+            "the distances are those of the origin"
+        );
     }
 }
