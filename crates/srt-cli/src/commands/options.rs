@@ -40,7 +40,7 @@ pub(crate) fn option_table() -> String {
     out
 }
 
-/// A line of rustdoc without its links: "see [`X`](path)" becomes "see `X`".
+/// A line of rustdoc without its links: of a bracketed text with a path in parentheses, the text.
 fn plain(doc: &str) -> String {
     let mut out = String::with_capacity(doc.len());
     let mut rest = doc;
