@@ -18,6 +18,7 @@ pub(crate) fn state(state: State, broken: bool) -> OptionValue {
     OptionValue::I32(match state {
         State::Connecting => 4,
         State::Connected => 5,
+        State::Broken => 6,
         _ if broken => 6,
         State::Closing => 7,
         _ => 8,

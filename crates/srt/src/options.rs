@@ -30,10 +30,7 @@ use crate::{Error, Runtime};
 /// assert_eq!(Duration::from(options.config().receiver_latency()), Duration::from_millis(300));
 ///
 /// let wrong = Options::new().payload_size(9_000);
-/// assert_eq!(
-///     wrong.check().unwrap_err().to_string(),
-///     "payloadsize: 9000 is not allowed; allowed: 0 to 1456 bytes (MSS 1500 less 44)",
-/// );
+/// assert!(wrong.check().unwrap_err().to_string().starts_with("payloadsize: 9000 is not allowed"));
 /// # Ok::<(), srt::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -259,16 +259,34 @@ impl Poll {
 }
 
 impl Registration {
+    /// Whether the socket is on the list of what is worth looking at.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Relaxed)
+    }
+
     /// Puts the socket on the list of what is worth looking at, and wakes who waits.
     pub(crate) fn raise(self: &Arc<Self>) {
-        if self.raised.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let Some(poll) = self.poll.upgrade() else { return };
-        let mut inner = poll.lock();
-        inner.raised.push(Arc::clone(self));
-        if inner.waiting > 0 {
-            poll.called.notify_one();
+        Self::raise_all(std::iter::once(Arc::clone(self)));
+    }
+
+    /// The same for many sockets, so that who waits for several of them is woken once.
+    pub(crate) fn raise_all(registrations: impl Iterator<Item = Arc<Self>>) {
+        let mut registrations = registrations.peekable();
+        while let Some(first) = registrations.next() {
+            let Some(poll) = first.poll.upgrade() else { continue };
+            let mut inner = poll.lock();
+            let before = inner.raised.len();
+            let ours = |other: &Arc<Self>| other.poll.ptr_eq(&first.poll);
+            let mut next = Some(Arc::clone(&first));
+            while let Some(registration) = next {
+                if !registration.raised.swap(true, Ordering::AcqRel) {
+                    inner.raised.push(registration);
+                }
+                next = registrations.next_if(ours);
+            }
+            if inner.waiting > 0 && inner.raised.len() > before {
+                poll.called.notify_one();
+            }
         }
     }
 

@@ -301,6 +301,24 @@ fn a_socket_that_is_dropped_ends_in_order_in_the_background() {
 }
 
 #[test]
+fn what_came_before_the_peer_went_is_played_out_at_its_time_and_then_comes_the_end() {
+    let (caller, accepted) = pair(&options().latency(Duration::from_millis(200)));
+    for number in 0..10 {
+        caller.send(&message(number)).expect("room");
+    }
+    wait_until("all to arrive", || accepted.stats(false).pkt_recv_unique_total == 10);
+    caller.abort();
+    wait_until("the news", || accepted.state() == State::Broken);
+    let mut buffer = [0; 1_456];
+    for number in 0..10 {
+        let received = accepted.recv_message(&mut buffer).expect("it came before");
+        assert_eq!(buffer[..received.len], message(number));
+        assert!(srt::time_now() >= received.play_time);
+    }
+    assert!(accepted.recv(&mut buffer).expect_err("the end").is_end_of_stream());
+}
+
+#[test]
 fn an_abort_ends_both_sides() {
     let (caller, accepted) = pair(&options());
     caller.abort();

@@ -1,6 +1,6 @@
 //! A connection as its worker serves it: what it does when its turn comes.
 
-use std::{net::IpAddr, sync::Arc, task::Waker};
+use std::{net::IpAddr, sync::Arc};
 
 use srt_protocol::{
     connection::{Connection, Event, RecvError, State},
@@ -13,6 +13,7 @@ use super::{
     listening::Listening,
     parcel::{Feed, Parcel},
     port::Lease,
+    waiters::Calls,
     wire::{Spares, Wire},
 };
 
@@ -45,8 +46,8 @@ pub(super) struct Carried {
 #[derive(Debug, Default)]
 pub(super) struct Tools {
     pub(super) spares: Spares,
-    /// Tasks to be woken when no lock is held.
-    pub(super) calls: Vec<Waker>,
+    /// Whom to call when no lock is held.
+    pub(super) calls: Calls,
     feed: Feed,
     parcel: Parcel,
 }
@@ -164,6 +165,10 @@ impl Carried {
         }
         if !parcel.is_empty() {
             self.handover.deliver(parcel, calls);
+        }
+        if self.connection.state() == State::Broken && self.connection.next_delivery().is_none() {
+            // All that a peer which is gone has left was handed out: the connection ends.
+            self.connection.handle_timeout(now);
         }
     }
 

@@ -27,7 +27,7 @@ use super::{
     inbox::{Command, Inbox},
     parcel::{Feed, Parcel},
     slab::NOWHERE,
-    waiters::{Waiters, deadline, wait, wake_all},
+    waiters::{Calls, Waiters, deadline, wait},
 };
 use crate::{
     Error, Readiness, facts,
@@ -256,7 +256,7 @@ impl Handover {
 
     /// Starts the end of the connection: in order, or at once. Calls that wait are interrupted.
     pub(crate) fn close(self: &Arc<Self>, abort: bool) {
-        let mut calls = Vec::new();
+        let mut calls = Calls::default();
         let mut inner = self.lock();
         match inner.phase {
             Phase::Closed(_) => return,
@@ -269,7 +269,7 @@ impl Handover {
         drop(inner);
         // A worker that is gone has ended the connection.
         self.inbox.send(Command::Close { handover: Arc::clone(self), abort }).ok();
-        wake_all(&mut calls);
+        calls.make();
     }
 
     /// Waits until the connection is at its end.
@@ -309,7 +309,8 @@ impl Handover {
         match self.lock().phase {
             Phase::Connecting => State::Connecting,
             Phase::Connected => State::Connected,
-            Phase::Ending(_) | Phase::Closing => State::Closing,
+            Phase::Ending(_) => State::Broken,
+            Phase::Closing => State::Closing,
             Phase::Closed(_) => State::Closed,
         }
     }
@@ -504,7 +505,7 @@ impl Handover {
     }
 }
 
-/// The worker's side. No call waits for the application longer than a lock is held; wakers of tasks go to `calls`.
+/// The worker's side. No call waits for the application longer than a lock is held; whom to call goes to `calls`.
 impl Handover {
     pub(super) fn slot(&self) -> u32 {
         self.slot.load(Ordering::Relaxed)
@@ -520,7 +521,7 @@ impl Handover {
     }
 
     /// Takes away what is to be sent. `feed` must be empty, and `space` is what the connection takes before that.
-    pub(super) fn fetch(&self, feed: &mut Feed, space: usize, calls: &mut Vec<Waker>) -> Fetched {
+    pub(super) fn fetch(&self, feed: &mut Feed, space: usize, calls: &mut Calls) -> Fetched {
         debug_assert!(feed.is_empty(), "what was fetched before was fed");
         let mut inner = self.lock();
         std::mem::swap(&mut inner.outgoing, feed);
@@ -530,7 +531,7 @@ impl Handover {
     }
 
     /// Tells the application that the connection takes `space` packets now.
-    pub(super) fn offer(&self, space: usize, calls: &mut Vec<Waker>) -> Fetched {
+    pub(super) fn offer(&self, space: usize, calls: &mut Calls) -> Fetched {
         let mut inner = self.lock();
         let room = space.saturating_sub(inner.outgoing.len());
         self.tell_room(&mut inner, room, calls);
@@ -538,7 +539,7 @@ impl Handover {
     }
 
     /// Hands over what is due.
-    pub(super) fn deliver(&self, parcel: &mut Parcel, calls: &mut Vec<Waker>) {
+    pub(super) fn deliver(&self, parcel: &mut Parcel, calls: &mut Calls) {
         let mut inner = self.lock();
         if inner.phase == Phase::Closing {
             parcel.clear();
@@ -549,7 +550,7 @@ impl Handover {
         self.unread.store(unread, Ordering::Relaxed);
         inner.paused = unread >= self.unread_most;
         inner.reading.wake(&self.readers, calls);
-        inner.raise();
+        inner.raise(calls);
     }
 
     /// The connection stands.
@@ -558,7 +559,7 @@ impl Handover {
         negotiated: Negotiated,
         local: SocketAddr,
         space: usize,
-        calls: &mut Vec<Waker>,
+        calls: &mut Calls,
     ) {
         let mut inner = self.lock();
         inner.local = local;
@@ -573,17 +574,17 @@ impl Handover {
     }
 
     /// The peer is gone.
-    pub(super) fn set_ending(&self, reason: ConnectionError, calls: &mut Vec<Waker>) {
+    pub(super) fn set_ending(&self, reason: ConnectionError, calls: &mut Calls) {
         let mut inner = self.lock();
         if matches!(inner.phase, Phase::Connecting | Phase::Connected) {
             inner.phase = Phase::Ending(reason);
             inner.writing.wake(&self.writers, calls);
-            inner.raise();
+            inner.raise(calls);
         }
     }
 
     /// The connection is over.
-    pub(super) fn set_closed(&self, reason: ConnectionError, stats: Stats, calls: &mut Vec<Waker>) {
+    pub(super) fn set_closed(&self, reason: ConnectionError, stats: Stats, calls: &mut Calls) {
         let mut inner = self.lock();
         // The first reason is the cause of the others.
         inner.phase = match inner.phase {
@@ -597,21 +598,21 @@ impl Handover {
     }
 
     /// Tells the room, and whoever waits for it.
-    fn tell_room(&self, inner: &mut Inner, room: usize, calls: &mut Vec<Waker>) {
+    fn tell_room(&self, inner: &mut Inner, room: usize, calls: &mut Calls) {
         inner.room = room;
         if room > 0 && inner.wants_room {
             inner.wants_room = false;
             inner.writing.wake(&self.writers, calls);
-            inner.raise();
+            inner.raise(calls);
         }
     }
 
     /// Wakes all who wait for anything, for everything may be different now.
-    fn call_everybody(&self, inner: &mut Inner, calls: &mut Vec<Waker>) {
+    fn call_everybody(&self, inner: &mut Inner, calls: &mut Calls) {
         inner.reading.wake(&self.readers, calls);
         inner.writing.wake(&self.writers, calls);
         inner.living.wake(&self.life, calls);
-        inner.raise();
+        inner.raise(calls);
     }
 }
 
@@ -693,10 +694,8 @@ impl Inner {
     }
 
     /// Tells the pollers that it is worth looking.
-    fn raise(&self) {
-        for watcher in &self.watchers {
-            watcher.raise();
-        }
+    fn raise(&self, calls: &mut Calls) {
+        calls.raise(&self.watchers);
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     handover::Handover,
     inbox::{Command, Inbox},
     port::PortShared,
-    waiters::{Waiters, deadline, wait, wake_all},
+    waiters::{Calls, Waiters, deadline, wait},
 };
 use crate::{
     Error, Options, Readiness,
@@ -211,16 +211,16 @@ impl Listening {
     /// Marks the listener closed and interrupts those who wait; connections nobody accepted are ended. False if it was
     /// closed already.
     pub(super) fn end(&self) -> bool {
-        let mut calls = Vec::new();
+        let mut calls = Calls::default();
         let mut inner = self.lock();
         if std::mem::replace(&mut inner.closed, true) {
             return false;
         }
         let ready = std::mem::take(&mut inner.ready);
         inner.waiting.wake(&self.accepters, &mut calls);
-        inner.raise();
+        inner.raise(&mut calls);
         drop(inner);
-        wake_all(&mut calls);
+        calls.make();
         for handover in ready {
             handover.close(true);
         }
@@ -248,14 +248,14 @@ impl Listening {
     }
 
     /// A connection stands and waits to be accepted; false if the listener is closed.
-    pub(super) fn offer(&self, handover: Arc<Handover>, calls: &mut Vec<Waker>) -> bool {
+    pub(super) fn offer(&self, handover: Arc<Handover>, calls: &mut Calls) -> bool {
         let mut inner = self.lock();
         if inner.closed {
             return false;
         }
         inner.ready.push_back(handover);
         inner.waiting.wake(&self.accepters, calls);
-        inner.raise();
+        inner.raise(calls);
         drop(inner);
         self.accepted.fetch_add(1, Ordering::Relaxed);
         true
@@ -294,9 +294,7 @@ impl Inner {
         }
     }
 
-    fn raise(&self) {
-        for watcher in &self.watchers {
-            watcher.raise();
-        }
+    fn raise(&self, calls: &mut Calls) {
+        calls.raise(&self.watchers);
     }
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! - [`runtime`]: the pool of workers, the default one, and how it ends
-//! - [`worker`]: the loop of one thread; [`timers`] and [`slab`] are its tables
+//! - [`worker`]: the loop of one thread; [`timers`] and [`slab`] are its tables, [`pace`] lets things gather
 //! - [`wire`], [`carried`]: a UDP port and a connection as their worker serves them
 //! - [`handover`], [`listening`]: a connection and a listener as the application sees them, with the one lock of each;
 //!   [`parcel`] is what passes through it, [`waiters`] who waits
@@ -27,6 +27,7 @@ mod carried;
 pub(crate) mod handover;
 mod inbox;
 pub(crate) mod listening;
+mod pace;
 pub(crate) mod parcel;
 mod port;
 pub(crate) mod runtime;

@@ -1,14 +1,14 @@
 //! Who waits for a socket: threads, tasks and pollers, and how each is told.
 
 use std::{
-    sync::{Condvar, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, MutexGuard, PoisonError},
     task::Waker,
     time::Duration,
 };
 
 use srt_protocol::time::{Instant, Micros};
 
-use crate::time_now;
+use crate::{poll::Registration, time_now};
 
 /// Threads and tasks that wait for one thing.
 #[derive(Debug, Default)]
@@ -31,13 +31,12 @@ impl Waiters {
         self.tasks.retain(|(known, _)| *known != key);
     }
 
-    /// Wakes the threads, and moves the tasks' wakers to `calls`, to be woken when no lock is held any more: an executor
-    /// may poll the task on the spot.
-    pub(super) fn wake(&mut self, threads: &Condvar, calls: &mut Vec<Waker>) {
+    /// Wakes the threads, and has the tasks called later.
+    pub(super) fn wake(&mut self, threads: &Condvar, calls: &mut Calls) {
         if self.threads > 0 {
             threads.notify_all();
         }
-        calls.extend(self.tasks.drain(..).map(|(_, waker)| waker));
+        calls.tasks.extend(self.tasks.drain(..).map(|(_, waker)| waker));
     }
 }
 
@@ -69,9 +68,25 @@ pub(super) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.map(|span| time_now() + Micros::from(span))
 }
 
-/// Wakes the tasks; no lock may be held.
-pub(super) fn wake_all(calls: &mut Vec<Waker>) {
-    for waker in calls.drain(..) {
-        waker.wake();
+/// Whom to call when no lock is held any more: an executor may poll the task on the spot, and a poller that is called once
+/// for many sockets wakes once.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    tasks: Vec<Waker>,
+    raised: Vec<Arc<Registration>>,
+}
+
+impl Calls {
+    /// The pollers of these registrations are to look.
+    pub(super) fn raise(&mut self, watchers: &[Arc<Registration>]) {
+        self.raised.extend(watchers.iter().filter(|watcher| !watcher.is_raised()).cloned());
+    }
+
+    /// Makes the calls; no lock may be held.
+    pub(super) fn make(&mut self) {
+        Registration::raise_all(self.raised.drain(..));
+        for waker in self.tasks.drain(..) {
+            waker.wake();
+        }
     }
 }

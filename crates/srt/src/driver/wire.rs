@@ -35,6 +35,8 @@ pub(super) struct Wire {
     blocked: bool,
     /// The poller was asked to tell when it is not any more.
     pub(super) awaited: bool,
+    /// Memory that the messages took which were received without a pause.
+    pub(super) backlog: usize,
     /// Connections that have something to send once it is not.
     patient: Vec<u32>,
 }
@@ -75,6 +77,7 @@ impl Wire {
             outbox: VecDeque::new(),
             blocked: false,
             awaited: false,
+            backlog: 0,
             patient: Vec::new(),
         }
     }

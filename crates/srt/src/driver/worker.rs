@@ -26,10 +26,10 @@ use super::{
     handover::Handover,
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
+    pace::Pace,
     port::{Lease, PortShared},
     slab::Slab,
     timers::Timers,
-    waiters::wake_all,
     wire::Wire,
 };
 
@@ -53,6 +53,11 @@ pub(super) struct Worker {
     ended: Vec<u32>,
     tools: Tools,
     mail: Mail,
+    pace: Pace,
+    /// Deadlines and datagrams of this turn.
+    things: usize,
+    /// A socket had more than was received.
+    more: bool,
     /// The end was ordered.
     finishing: bool,
 }
@@ -75,6 +80,9 @@ impl Worker {
             ended: Vec::new(),
             tools: Tools::default(),
             mail: Mail::default(),
+            pace: Pace::default(),
+            things: 0,
+            more: false,
             finishing: false,
         }
     }
@@ -85,15 +93,17 @@ impl Worker {
             tracing::debug!(%error, "timers of this thread are as imprecise as the system's default");
         }
         while !(self.finishing && self.carried.is_empty() && self.wires.is_empty()) {
-            let now = self.now();
-            self.read_mail(now);
+            let begun = self.now();
+            (self.things, self.more) = (self.events.iter().len(), false);
+            self.read_mail(begun);
             self.serve_sockets();
             let now = self.now();
             self.serve_timers(now);
+            self.pace.begin(begun, self.things);
             self.serve_connections(now);
             self.serve_ports(now);
             self.bury(now);
-            wake_all(&mut self.tools.calls);
+            self.tools.calls.make();
             if let Err(error) = self.sleep() {
                 tracing::error!(%error, "a worker cannot wait for its sockets and ends");
                 break;
@@ -125,6 +135,7 @@ impl Worker {
     fn read_mail(&mut self, now: Instant) {
         let mut mail = std::mem::take(&mut self.mail);
         self.inbox.take(&mut mail);
+        self.things += mail.commands.len() + mail.touched.len();
         for command in mail.commands.drain(..) {
             self.obey(now, command);
         }
@@ -205,8 +216,9 @@ impl Worker {
             }
         }
         let now = Instant::from_micros(self.clock.now_micros());
-        let mut handshakes = false;
+        let (mut handshakes, mut memory) = (false, 0);
         for item in self.arrived.iter() {
+            memory += item.data.len() + MESSAGE_OVERHEAD;
             let from = srt_io::to_canonical(item.from);
             let to = item.to.map(|ip| ip.to_canonical());
             for datagram in item.datagrams() {
@@ -226,6 +238,13 @@ impl Worker {
                     _ => {}
                 }
             }
+        }
+        self.more |= self.arrived.is_full();
+        // The system's buffer holds twice what it is said to, its own needs included.
+        wire.backlog = if self.arrived.is_full() { wire.backlog + memory } else { memory };
+        if wire.backlog > wire.socket.granted_buffers().receive as usize / 2 {
+            wire.backlog = 0;
+            self.pace.too_long();
         }
         if handshakes {
             self.busy.push(key);
@@ -249,6 +268,7 @@ impl Worker {
 
     fn serve_timers(&mut self, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
+            self.things += 1;
             if let Some(carried) = self.carried.get_mut(key) {
                 carried.connection.handle_timeout(now);
                 self.make_due(key);
@@ -560,7 +580,7 @@ impl Drop for Worker {
             drop(socket);
             shared.closed();
         }
-        wake_all(&mut self.tools.calls);
+        self.tools.calls.make();
     }
 }
 
@@ -605,5 +625,7 @@ fn watch(poller: &Poller, wire: &Wire, key: u32) {
     }
 }
 
+/// What the system needs for a message beyond its bytes, about.
+const MESSAGE_OVERHEAD: usize = 900;
 /// Answers to callers that leave in one turn.
 const ANSWERS: usize = 256;

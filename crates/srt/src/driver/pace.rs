@@ -1,0 +1,106 @@
+//! Letting things gather: a busy worker wakes at fixed, small intervals instead of for every packet.
+
+use srt_protocol::time::{Instant, Micros};
+
+/// Tells a busy worker to nap.
+///
+/// A turn of the worker costs some microseconds however little there is to do. Where hundreds of streams bring a packet each
+/// at moments of their own, most of the time would go into waking up. So once there is something to see to more often than
+/// every [`RARE`], a turn begins [`GATHER`] after the one before at the earliest, and sees to all that has come in between. A
+/// worker with little to do is woken at once, with microsecond precision.
+///
+/// The system's receive buffers have to hold what comes during a nap. So naps get shorter where one was seen to fill too much
+/// of a buffer, and slowly longer again.
+#[derive(Debug)]
+pub(super) struct Pace {
+    begun: Instant,
+    gather: Micros,
+    /// Things seen to lately, each worth [`RARE`], less the time that has passed.
+    bustle: Micros,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { begun: Instant::default(), gather: GATHER, bustle: Micros::ZERO }
+    }
+}
+
+impl Pace {
+    /// A turn begins, and there are so many things to see to.
+    pub(super) fn begin(&mut self, now: Instant, things: usize) {
+        let past = now.saturating_since(self.begun);
+        self.begun = now;
+        self.bustle = (self.bustle - past + RARE * things as u64).min(MOST);
+        self.gather = (self.gather + LONGER).min(GATHER);
+    }
+
+    /// So much had come to a socket that its buffer could not have held much more.
+    pub(super) fn too_long(&mut self) {
+        self.gather = self.gather / 2;
+    }
+
+    /// When the next turn may begin; `None` if it may as soon as there is a reason.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        (self.bustle > BUSY).then(|| self.begun + self.gather)
+    }
+}
+
+/// A thing to see to every so often is no reason to nap.
+const RARE: Micros = Micros::from_micros(200);
+/// The time from turn to turn of a busy worker: short against every latency, and less than the millisecond's worth that a
+/// stream may send at once.
+const GATHER: Micros = Micros::from_micros(500);
+/// What a nap gets longer by, each time.
+const LONGER: Micros = Micros::from_micros(2);
+/// Ten things at once are no reason to nap either.
+const BUSY: Micros = Micros::from_micros(2_000);
+/// What has been remembered of a burst is forgotten after so long.
+const MOST: Micros = Micros::from_micros(4_000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy_after(interval_us: u64, things: usize) -> bool {
+        let mut pace = Pace::default();
+        for turn in 1..=1_000 {
+            pace.begin(Instant::from_micros(1_000_000 + turn * interval_us), things);
+        }
+        pace.next_turn().is_some()
+    }
+
+    #[test]
+    fn a_worker_naps_when_things_come_often_and_only_then() {
+        assert!(!busy_after(1_000, 1), "a stream of 10 Mb/s");
+        assert!(!busy_after(250, 1), "of 40 Mb/s");
+        assert!(busy_after(100, 1), "of 100 Mb/s");
+        assert!(busy_after(500, 5), "many streams, while it naps");
+        assert!(!busy_after(500, 2), "and it wakes up again when they have gone");
+    }
+
+    #[test]
+    fn naps_get_shorter_where_buffers_fill_and_longer_again() {
+        let (mut pace, mut now) = (Pace::default(), Instant::from_micros(1_000_000));
+        let mut nap = |too_long: bool| {
+            now += Micros::from_micros(1);
+            pace.begin(now, 100);
+            if too_long {
+                pace.too_long();
+            }
+            pace.next_turn().expect("busy").saturating_since(now)
+        };
+        assert_eq!(nap(false), GATHER);
+        assert_eq!(nap(true), GATHER / 2);
+        assert!(nap(true) < GATHER / 3);
+        assert!((0..1_000).map(|_| nap(false)).any(|length| length == GATHER));
+    }
+
+    #[test]
+    fn a_burst_alone_is_soon_forgotten() {
+        let mut pace = Pace::default();
+        pace.begin(Instant::from_micros(1_000_000), 5_000);
+        assert_eq!(pace.next_turn(), Some(Instant::from_micros(1_000_000) + GATHER));
+        pace.begin(Instant::from_micros(1_003_000), 0);
+        assert_eq!(pace.next_turn(), None);
+    }
+}
