@@ -232,3 +232,14 @@ fn an_idle_connection_wakes_once_a_second() {
     }
     assert!(wakes <= 11, "{wakes} wake-ups in 10 s");
 }
+
+#[test]
+fn the_end_comes_with_the_last_message_where_the_peer_is_gone_before_it() {
+    let mut world = World::new(0, |config| config.set(SocketOption::Latency, 400).unwrap());
+    world.connect();
+    world.caller.send(world.now, Message::new(&message(1))).unwrap();
+    world.step();
+    world.caller.abort(world.now); // SHUTDOWN comes long before the message is due, as with libsrt
+    world.run_until("the peer's end", |world| world.accepted.as_ref().unwrap().state() == State::Closed);
+    assert_eq!(world.played.len(), 1);
+}

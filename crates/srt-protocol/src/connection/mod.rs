@@ -264,10 +264,10 @@ impl Connection {
         if let Some(skipped) = skipped {
             self.push_event(Event::Skipped(skipped));
         }
+        self.go_on_ending(now); // the last message may have been what the end waited for
         if let Some(received) = received {
             return Ok(received);
         }
-        self.go_on_ending(now);
         match &self.phase {
             Phase::Closed(reason) => Err(RecvError::Closed(*reason)),
             _ => Err(RecvError::Empty),

@@ -90,7 +90,9 @@ impl AckState {
     /// The ACK to send now, where `next` is the first number missing.
     pub(crate) fn due(&mut self, now: Instant, next: SeqNumber, rtt: &Rtt) -> Option<AckDue> {
         if self.due_at.is_some_and(|at| at <= now) {
-            if next != self.sent {
+            // Without a round trip measured everything else is guesswork: then an ACK goes also where it names nothing new.
+            let unmeasured = rtt.first().is_none() && self.light_packets > 0;
+            if next != self.sent || unmeasured {
                 self.repeat_after = rtt.overdue();
                 return Some(AckDue::Full);
             }

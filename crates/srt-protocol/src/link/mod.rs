@@ -43,6 +43,8 @@ const KEEPALIVE_PERIOD: Micros = Micros::from_secs(1);
 const TAIL_MARGIN: Micros = Micros::from_millis(20);
 /// ACKACKs and DROPREQs that wait to be sent, at most.
 const REPLIES_MAX: usize = 256;
+/// How far back a DROPREQ reaches at most, in packets: a NAK may name anything.
+const DROP_REQUEST_BACK_MAX: u32 = 1 << 16;
 /// What ACK reports as the peer's buffer is believed up to this.
 const WINDOW_MAX: u32 = 1 << 24;
 
@@ -355,7 +357,9 @@ impl Link {
             }
             if first.is_before(oldest) {
                 let gone = if last.is_before(oldest) { last } else { oldest.prev() };
-                self.request_drop(MsgNumber::CONTROL, first, gone);
+                let farthest = oldest - DROP_REQUEST_BACK_MAX;
+                let from = if first.is_before(farthest) { farthest } else { first };
+                self.request_drop(MsgNumber::CONTROL, from, gone);
             }
             let mut seq = if first.is_before(oldest) { oldest } else { first };
             self.counters.reported_lost_packets += count(seq, last) as u64;
@@ -704,6 +708,9 @@ impl Link {
     }
 
     fn request_drop(&mut self, msgno: MsgNumber, first: SeqNumber, last: SeqNumber) {
+        if last.is_before(first) {
+            return;
+        }
         if let Some(previous) = self.drop_requests.back_mut()
             && previous.last.next() == first
             && (previous.msgno == msgno || msgno == MsgNumber::CONTROL)
