@@ -7,8 +7,10 @@
 //! What tests of `srt-live-transmit` should know of it (1.5.1 and 1.5.5 alike):
 //! - its standard input must be a pipe; a read that got less than the chunk size is padded with zeros to that size, so
 //!   write whole chunks, each in one call of at most 4096 bytes, which a pipe neither tears nor joins;
-//! - at the end of its input it does not end, but spins: keep the pipe open, and end it with [`Peer::end`];
+//! - at the end of its input it does not end, but spins; waiting for input, 1.5.1 does not hear signals: keep the pipe
+//!   open as long as it works, then close it and end the program with [`Peer::end`];
 //! - as long as the output is not connected, input is thrown away: wait for [`Peer::connected`];
+//! - as a caller that receives it says that it is connected only when the first data comes;
 //! - it writes its output through a buffer, which it empties when it ends in order;
 //! - with `-a:no` it ends when the connection does, and without having read what was not due yet.
 
@@ -233,11 +235,14 @@ impl Peer {
         Ok((status, self.output.lock().bytes.clone()))
     }
 
-    /// Asks it to end in order (SIGTERM), as one does with `srt-live-transmit`, and waits for that.
+    /// Closes its input, asks it to end in order (SIGTERM) as one does with `srt-live-transmit`, and waits for that.
+    ///
+    /// Who took the input closes it before.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn end(&mut self) -> io::Result<(ExitStatus, Vec<u8>)> {
+        self.stdin = None;
         if self.child.try_wait()?.is_none() {
             self.ask_to_end();
         }

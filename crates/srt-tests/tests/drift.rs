@@ -9,7 +9,9 @@ use srt_tests::sim::{
 /// A long two-way stream between a clock of `ours` ppm and one of `theirs`.
 fn drifting(seed: u64, ours: i32, theirs: i32, link: Link, span: Micros) -> Run {
     let party = |party: Party, ppm| party.drifts_ppm(ppm).offers(Source::live(mbps(1), span));
-    Sim::new(seed, party(caller(latency_ms(300)), ours), link, party(listener(latency_ms(300)), theirs)).run()
+    Sim::new(seed, party(caller(latency_ms(300)), ours), link, party(listener(latency_ms(300)), theirs))
+        .sparing_handshakes()
+        .run()
 }
 
 #[test]
@@ -65,6 +67,7 @@ fn without_the_drift_tracer_the_clocks_part() {
         let config = || with(latency_ms(300), "drifttracer", "0");
         let run = Sim::new(seed, caller(config()).drifts_ppm(100), Link::rtt_ms(40), listener(config()))
             .offer_live(kbps(300), secs(600))
+            .sparing_handshakes()
             .run();
         // This is what the tracer is for, and shows that the checkers above see it.
         run.assert(check::all).assert(check::nothing_lost);
@@ -84,6 +87,7 @@ fn drift_is_followed_at_a_low_rate_as_well() {
             listener(latency_ms(300)),
         )
         .offer_live(kbps(100), secs(3_000))
+        .sparing_handshakes()
         .run();
         run.assert(check::all)
             .assert(check::nothing_lost)
@@ -101,6 +105,7 @@ fn drift_is_followed_at_a_high_rate_as_well() {
             listener(latency_ms(120)).drifts_ppm(100),
         )
         .offer_live(mbps(5), secs(300))
+        .sparing_handshakes()
         .run();
         run.assert(check::all)
             .assert(check::nothing_lost)

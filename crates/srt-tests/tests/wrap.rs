@@ -16,6 +16,7 @@ fn over_the_end(seed: u64, before: u32, link: Link) -> Run {
         listener(latency_ms(400)).offers(Source::live(mbps(2), secs(8))),
     )
     .isn(SeqNumber::new(SeqNumber::MASK) - before)
+    .sparing_handshakes()
     .run()
 }
 
@@ -73,6 +74,7 @@ fn timestamps_run_over_after_71_minutes_without_a_trace() {
             Link::rtt_ms(40).loss(0.05).reordering_jitter_ms(5),
             listener(latency_ms(300)).offers(Source::live(kbps(50), secs(4_330))),
         )
+        .sparing_handshakes()
         .run();
         run.assert(check::all)
             .assert(check::closed_in_order)
@@ -93,6 +95,7 @@ fn a_silence_across_the_end_of_the_timestamps_moves_nothing() {
             Link::rtt_ms(40),
             listener(latency_ms(200)).offers(late),
         )
+        .sparing_handshakes()
         .run();
         let exactly = Micros::from_micros(2);
         run.assert(check::all)
@@ -120,6 +123,7 @@ fn a_clock_may_start_anywhere() {
                         .offers(Source::live(mbps(1), secs(4)))
                         .clock_starts_at(Instant::from_micros(theirs)),
                 )
+                .sparing_handshakes()
                 .run();
                 run.assert(check::all)
                     .assert(check::closed_in_order)

@@ -222,6 +222,8 @@ impl Node {
         };
         self.sockets.push(Socket {
             registered: true,
+            touched: true,
+            due: None,
             source: self.party.source.clone().map(|source| source.play(random)),
             pending: None,
             offered: 0,
@@ -242,7 +244,10 @@ impl Node {
         let now = self.clock.local(world_us);
         if let Route::Connection(id) = self.endpoint.handle_datagram(now, from, None, datagram) {
             match self.sockets.iter_mut().find(|socket| socket.connection.id() == id) {
-                Some(socket) => socket.connection.handle_datagram(now, datagram),
+                Some(socket) => {
+                    socket.connection.handle_datagram(now, datagram);
+                    socket.touched = true;
+                }
                 None => self.faults.push(format!("a datagram was routed to {id}, which nobody has")),
             }
         }
@@ -256,11 +261,16 @@ impl Node {
                 self.endpoint.handle_timeout(now);
             }
             self.admit(now);
-            for socket in &mut self.sockets {
+            for socket in self.sockets.iter_mut().filter(|socket| socket.wants(now)) {
+                socket.touched = true;
                 socket.run(now, world_us);
             }
             self.transmit(now, world_us, net);
-            self.sockets.iter_mut().for_each(|socket| socket.listen_to_events(now, world_us));
+            for socket in self.sockets.iter_mut().filter(|socket| socket.touched) {
+                socket.listen_to_events(now, world_us);
+                socket.touched = false;
+                socket.due = socket.deadline();
+            }
             if self.deadline().is_none_or(|at| at > now) {
                 break;
             }
@@ -290,7 +300,7 @@ impl Node {
 
     fn deadline(&self) -> Option<Instant> {
         let decisions = self.waiting.iter().map(|(at, _)| *at);
-        let sockets = self.sockets.iter().filter_map(Socket::deadline);
+        let sockets = self.sockets.iter().filter_map(|socket| socket.due);
         self.endpoint.next_timeout().into_iter().chain(decisions).chain(sockets).min()
     }
 
@@ -328,7 +338,7 @@ impl Node {
             let Some(transmit) = endpoint.poll_transmit(batch) else { break };
             send_all(&transmit, batch, faults, |datagram| net.send(world_us, *index, transmit.to, datagram));
         }
-        for socket in sockets {
+        for socket in sockets.iter_mut().filter(|socket| socket.touched) {
             let mut left = TRANSMITS_MAX;
             while let Some(transmit) = socket.connection.poll_transmit(now, batch) {
                 let faults = &mut socket.record.faults;
@@ -369,6 +379,10 @@ pub(crate) struct Socket {
     pub(crate) connection: Connection,
     pub(crate) record: Record,
     registered: bool,
+    /// Something came in since it was last run.
+    touched: bool,
+    /// Its deadline when it was last run.
+    due: Option<Instant>,
     source: Option<Playing>,
     /// The message to send next, and when.
     pending: Option<(Instant, usize)>,
@@ -389,6 +403,10 @@ impl Socket {
     /// Whether nothing will come of it any more.
     pub(crate) fn is_over(&self) -> bool {
         self.connection.state() == State::Closed
+    }
+
+    fn wants(&self, now: Instant) -> bool {
+        self.touched || self.due.is_some_and(|at| at <= now)
     }
 
     /// When its application or the core wants something.
