@@ -469,3 +469,143 @@ fn broken(rule: &'static str, detail: impl fmt::Display) -> Verdict {
 fn signed(span: Micros) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{DroppedRange, Link, Sim, caller, latency_ms, listener, mbps, ms, secs};
+
+    fn sound() -> Run {
+        Sim::new(1, caller(latency_ms(120)), Link::rtt_ms(40), listener(latency_ms(120)))
+            .offer_live(mbps(1), secs(1))
+            .run()
+    }
+
+    /// What `check` finds in a sound run that was tampered with.
+    fn found(tamper: impl FnOnce(&mut Run), check: impl Fn(&Run) -> Verdict) -> String {
+        let mut run = sound();
+        assert_eq!(check(&run), Ok(()));
+        tamper(&mut run);
+        check(&run).expect_err("the tampering is found").to_string()
+    }
+
+    #[test]
+    fn a_sound_run_passes_everything() {
+        let run = sound();
+        run.assert(all)
+            .assert(closed_in_order)
+            .assert(nothing_lost)
+            .assert(nothing_left_in_buffers)
+            .assert(|run| nothing_lost_since(run, 0))
+            .assert(|run| delivered_at_least(run, 95))
+            .assert(|run| prompt(run, Micros::from_micros(1)))
+            .assert(|run| latency_constant(run, Micros::from_micros(1)))
+            .assert(|run| latency_is(run, Way::ToListener, ms(140), Micros::from_micros(1)))
+            .assert(|run| drift_followed(run, Micros::from_micros(1), Micros::from_micros(1)));
+    }
+
+    #[test]
+    fn two_messages_that_changed_places_are_found() {
+        let text = found(|run| run.accepted[0].received.swap(10, 11), in_order);
+        let run = sound();
+        let seqs = [run.listener().received[11].seq, run.listener().received[10].seq];
+        assert!(text.contains(&format!("%{}", seqs[0])) && text.contains(&format!("%{}", seqs[1])), "{text}");
+    }
+
+    #[test]
+    fn a_message_that_came_twice_is_found() {
+        let again = |run: &mut Run| {
+            let message = run.accepted[0].received[10];
+            run.accepted[0].received.insert(11, message);
+        };
+        found(again, no_duplicates);
+        found(again, in_order);
+    }
+
+    #[test]
+    fn a_changed_or_foreign_message_is_found() {
+        found(|run| run.accepted[0].received[10].digest ^= 1, payload_intact);
+        found(|run| run.accepted[0].received[10].len -= 1, payload_intact);
+        found(|run| run.callers[0].sent.truncate(10), payload_intact);
+    }
+
+    #[test]
+    fn a_message_that_vanished_is_found() {
+        let vanish = |run: &mut Run| run.accepted[0].received.retain(|message| message.at_us / 100_000 != 5);
+        assert!(found(vanish, no_gap_without_drop).contains("nowhere"));
+        found(vanish, nothing_lost);
+        found(vanish, |run| nothing_lost_since(run, 0));
+        found(vanish, nothing_left_in_buffers);
+    }
+
+    #[test]
+    fn a_tail_that_vanished_is_found() {
+        let vanish = |run: &mut Run| run.accepted[0].received.truncate(90);
+        assert!(found(vanish, no_gap_without_drop).contains("the last "));
+        found(vanish, nothing_left_in_buffers);
+    }
+
+    #[test]
+    fn giving_up_what_came_or_in_silence_is_found() {
+        let give_up = |run: &mut Run| {
+            let seq = run.accepted[0].received[10].seq;
+            run.accepted[0].dropped.push(DroppedRange { first: seq, last: seq, at_us: 0 });
+        };
+        assert!(found(give_up, no_gap_without_drop).contains("handed out and given up"));
+        found(|run| run.accepted[0].stats.pkt_rcv_drop_total = 1, no_gap_without_drop);
+        found(|run| run.callers[0].stats.pkt_snd_drop_total = 1, no_gap_without_drop);
+    }
+
+    #[test]
+    fn a_message_at_the_wrong_time_is_found() {
+        let moved = |by: u64| move |run: &mut Run| run.accepted[0].received[10].play_us += by;
+        found(moved(1_001), |run| latency_constant(run, ms(1)));
+        found(moved(3), |run| latency_is(run, Way::ToListener, ms(140), Micros::from_micros(2)));
+        found(moved(1_001), |run| drift_followed(run, ms(1), ms(5)));
+        let late = |run: &mut Run| run.accepted[0].received[10].at += ms(2);
+        found(late, |run| prompt(run, ms(1)));
+        let early = |run: &mut Run| run.accepted[0].received[10].at -= Micros::from_micros(1);
+        found(early, never_early);
+    }
+
+    #[test]
+    fn a_drift_in_small_steps_is_found_when_it_has_gone_too_far() {
+        let creep = |run: &mut Run| {
+            for (place, message) in run.accepted[0].received.iter_mut().enumerate() {
+                message.play_us += place as u64 * 100;
+            }
+        };
+        found(creep, |run| drift_followed(run, ms(1), ms(5)));
+    }
+
+    #[test]
+    fn too_much_memory_is_found() {
+        found(|run| run.callers[0].peaks.send_packets = 1 << 20, memory_bounded);
+        found(|run| run.accepted[0].peaks.receive_packets = 1 << 20, memory_bounded);
+        found(|run| run.callers[0].peaks.flight_packets = 1 << 20, memory_bounded);
+        found(|run| run.callers[0].peaks.payload_memory = 1 << 30, memory_bounded);
+    }
+
+    #[test]
+    fn an_end_out_of_order_is_found() {
+        let reason = |reason| move |run: &mut Run| run.accepted[0].closed = Some((u64::MAX, reason));
+        found(reason(ConnectionError::PeerIdle), closed_in_order);
+        found(|run| run.callers[0].closed = None, closed_in_order);
+        found(|run| run.accepted[0].closed = Some((0, ConnectionError::PeerShutdown)), closed_in_order);
+        found(|run| run.accepted[0].state = Some(State::Broken), finished);
+    }
+
+    #[test]
+    fn faults_are_found_wherever_they_were_noticed() {
+        let fault = || "something".to_owned();
+        assert!(found(|run| run.faults.push(fault()), no_faults).contains("something"));
+        found(|run| run.callers[0].faults.push(fault()), no_faults);
+        found(|run| run.paths[0].back.faults.push(fault()), no_faults);
+    }
+
+    #[test]
+    fn an_empty_run_does_not_pass_for_a_good_one() {
+        found(|run| run.accepted.clear(), |run| delivered_at_least(run, 1));
+        found(|run| run.accepted[0].received.clear(), |run| delivered_at_least(run, 1));
+    }
+}

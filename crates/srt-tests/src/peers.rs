@@ -203,9 +203,9 @@ impl Peer {
         Ok(self.output.lock().bytes.clone())
     }
 
-    /// Bytes on standard output so far.
-    pub fn output_len(&self) -> usize {
-        self.output.lock().bytes.len()
+    /// Takes away what came on standard output since the last time; the rest of the output no longer contains it.
+    pub fn take_output(&self) -> Vec<u8> {
+        std::mem::take(&mut self.output.lock().bytes)
     }
 
     /// Everything it wrote on standard error so far.
@@ -474,10 +474,12 @@ mod tests {
         let mut stdin = peer.take_stdin();
         feed(&mut stdin, [&b"one"[..], b"two"]).unwrap();
         assert_eq!(peer.output_of(6).unwrap(), b"onetwo");
+        assert_eq!(peer.take_output(), b"onetwo");
+        feed(&mut stdin, [&b"three"[..]]).unwrap();
         drop(stdin);
         let (status, output) = peer.wait().unwrap();
         assert!(status.success());
-        assert_eq!(output, b"onetwo");
+        assert_eq!(output, b"three");
         assert_eq!(peer.stderr(), "hello\nover\n");
         assert!(peer.says("never").unwrap_err().to_string().starts_with("it ended before it said \"never\""));
 

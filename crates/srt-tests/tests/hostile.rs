@@ -83,7 +83,7 @@ fn noise(random: &mut Random, to: SocketId) -> Vec<u8> {
     let mut datagram = vec![0; 16 + random.index(120)];
     random.fill(&mut datagram);
     if random.word() & 3 != 0 {
-        let kind = u8::try_from(random.index(10)).unwrap();
+        let kind = random.bits().to_le_bytes()[0] % 10;
         datagram[..4].copy_from_slice(&[0x80, kind, 0, 0]);
     }
     datagram[12..16].copy_from_slice(&to.value().to_be_bytes());
@@ -453,7 +453,7 @@ fn answers(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
 
 /// An endpoint that listens, and the conclusion of a caller at `from` that it has not seen yet.
 fn listening(seed: u64, from: SocketAddr, backlog: usize) -> (Endpoint, Vec<u8>, Connection) {
-    let mut endpoint = Endpoint::new(seed.to_le_bytes().repeat(2).try_into().unwrap());
+    let mut endpoint = Endpoint::new(u128::from(seed).to_le_bytes());
     endpoint.listen(latency_ms(120), backlog);
     let setup = CallerSetup {
         config: with(latency_ms(120), "streamid", "#!::r=live"),

@@ -322,10 +322,12 @@ fn libsrt_sees_that_we_end_and_that_we_abort() {
         let Some(Pair { socket, mut peer, .. }) = Pair::connect(Ours::Caller, &Way::Clean, Sender::Us) else {
             return;
         };
+        socket.send(&message(0)).unwrap();
+        peer.connected().unwrap();
         if abort {
-            socket.abort()
+            socket.abort();
         } else {
-            socket.close().unwrap()
+            socket.close().unwrap();
         }
         peer.wait().unwrap();
         assert!(peer.stderr().contains("source disconnected"), "abort: {abort}; {peer}");
