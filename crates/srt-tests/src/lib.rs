@@ -1,9 +1,12 @@
 //! Simulator, checkers and interop tests of SRT-Rust.
 //!
-//! [`sim`] runs whole connections on virtual time, from one seed; [`check`] says what must hold of such a run.
+//! [`sim`] runs whole connections on virtual time, from one seed; [`check`] says what must hold of such a run. [`peers`]
+//! runs other people's SRT programs, for `tests/interop_libsrt.rs` and for `src/bin/viewer_loss.rs`, which counts what a
+//! viewer loses between ours and theirs.
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod peers;
 pub mod sim;
 
 /// The examples of README.md, compiled.

@@ -250,7 +250,7 @@ impl Peer {
     }
 
     #[cfg(unix)]
-    fn ask_to_end(&mut self) {
+    fn ask_to_end(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         // Fails only when it has ended just now, which is what is wanted.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -483,7 +483,9 @@ mod tests {
         assert_eq!(peer.stderr(), "hello\nover\n");
         assert!(peer.says("never").unwrap_err().to_string().starts_with("it ended before it said \"never\""));
 
-        let mut endless = Program::at("/bin/sh").start(["-c", "trap 'exit 3' TERM; echo ready >&2; read x; read x"]).unwrap();
+        let mut endless = Program::at("/bin/sh")
+            .start(["-c", "trap 'exit 3' TERM; echo ready >&2; read x; read x"])
+            .unwrap();
         endless.says("ready").unwrap();
         // A shell notices the signal in a builtin; the closed input ends it in any case.
         drop(endless.take_stdin());

@@ -3,6 +3,7 @@
 //!
 //! What a peer needs to know, and what is skipped where it is missing, is told in [`srt_tests::peers`].
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of these tests fail as the tests do")]
 
 use std::ffi::OsString;
 use std::fs;
