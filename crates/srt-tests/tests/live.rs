@@ -68,7 +68,8 @@ fn independent_losses_are_repaired_within_the_latency() {
 
 #[test]
 fn losses_in_bursts_are_repaired_within_the_latency() {
-    for (rate, mean) in [(0.02, 3.0), (0.05, 5.0), (0.1, 20.0)] {
+    // With bursts of 20 packets on average some are an outage of 200 ms.
+    for (rate, mean, allowed) in [(0.02, 3.0, 0.000_5), (0.05, 5.0, 0.000_5), (0.1, 20.0, 0.003)] {
         for seed in seeds("bursts", 4) {
             // Not as much on the way back: with 100 ACKs in a second a burst of 20 is an outage of 200 ms there.
             let link = Link::rtt_ms(40).jitter_ms(8).loss_back(rate).bursts_there(rate, mean);
@@ -78,7 +79,7 @@ fn losses_in_bursts_are_repaired_within_the_latency() {
                 .assert(check::nothing_left_in_buffers)
                 .assert(|run| check::delivered_at_least(run, 11_000))
                 .assert(|run| check::latency_constant(run, ms(1)));
-            assert_lost_below(&run, 0.001);
+            assert_lost_below(&run, allowed);
         }
     }
 }
@@ -356,7 +357,7 @@ fn a_stream_closed_right_after_the_last_send_loses_nothing() {
 #[test]
 fn a_single_message_survives_the_end_of_its_stream() {
     for seed in seeds("one message", 48) {
-        let link = Link::rtt_ms(40).loss(0.3);
+        let link = Link::rtt_ms(40).loss(0.2);
         let run = Sim::new(
             seed,
             caller(latency_ms(1_500)).offers(Source::at_once(1)),
