@@ -44,7 +44,7 @@ const TAIL_MARGIN: Micros = Micros::from_millis(20);
 /// ACKACKs and DROPREQs that wait to be sent, at most.
 const REPLIES_MAX: usize = 256;
 /// How far back a DROPREQ reaches at most, in packets: a NAK may name anything.
-const DROP_REQUEST_BACK_MAX: u32 = 1 << 16;
+const DROP_REQUEST_BACK_MAX: i32 = 1 << 16;
 /// What ACK reports as the peer's buffer is believed up to this.
 const WINDOW_MAX: u32 = 1 << 24;
 
@@ -277,6 +277,7 @@ impl Link {
         let play_time = receive.tsbpd().map(|tsbpd| tsbpd.play_time(tsbpd.unwrap(header.timestamp)));
         let deadline = play_time.filter(|_| receive.drops_too_late());
         let window_max = receive.tsbpd().map_or(Micros::MAX, |tsbpd| tsbpd.latency() - self.rtt.overdue());
+        self.gaps.forget_before(receive.next());
         let (hole, filled) = self.gaps.on_packet(now, header.seq, retransmitted, deadline, window_max);
         if let Some((first, last)) = hole {
             self.counters.missing_packets += count(first, last) as u64;
@@ -286,7 +287,6 @@ impl Link {
             self.counters.reorder_distance = self.counters.reorder_distance.max(distance);
         }
         self.gaps.expire(now);
-        self.gaps.forget_before(receive.next());
         self.ack.on_data(now);
     }
 
@@ -349,36 +349,40 @@ impl Link {
     /// A NAK came: notes what to send again, and what to tell the peer to wait for no more.
     pub fn on_nak(&mut self, now: Instant, report: &LossReport<'_>, send: &SendBuffer) {
         self.counters.naks_received += 1;
-        let (oldest, next) = (self.sent.first(), self.sent.next());
+        let oldest = self.sent.first();
+        let held = self.sent.next().distance_from(oldest);
         for (first, last) in report.iter() {
-            if !last.is_before(next) {
+            // All distances are from the oldest packet held: hostile numbers lie anywhere on the circle.
+            let (first, last) = (first.distance_from(oldest), last.distance_from(oldest));
+            if last >= held || last < first {
                 self.counters.implausible += 1;
                 continue;
             }
-            if first.is_before(oldest) {
-                let gone = if last.is_before(oldest) { last } else { oldest.prev() };
-                let farthest = oldest - DROP_REQUEST_BACK_MAX;
-                let from = if first.is_before(farthest) { farthest } else { first };
-                self.request_drop(MsgNumber::CONTROL, from, gone);
-            }
-            let mut seq = if first.is_before(oldest) { oldest } else { first };
-            self.counters.reported_lost_packets += count(seq, last) as u64;
-            while !seq.is_after(last) {
-                match self.sent.age(now, seq) {
-                    None => {
-                        let msgno = send.packet(seq).map_or(MsgNumber::CONTROL, |(packet, _)| packet.msgno);
-                        self.request_drop(msgno, seq, seq);
-                    }
-                    Some(age) => {
-                        // A report cannot know of a resend that left less than a round trip ago.
-                        let answered = self.sent.times(seq) > 1 && age < self.rtt.fresh();
-                        if !(self.skip_fresh_resends && answered) {
-                            self.resend.add(seq, seq);
-                        }
-                    }
+            if first < 0 {
+                let from = first.max(-DROP_REQUEST_BACK_MAX).unsigned_abs();
+                let gone = last.min(-1).unsigned_abs();
+                if gone <= from {
+                    self.request_drop(MsgNumber::CONTROL, oldest - from, oldest - gone);
                 }
-                seq = seq.next();
             }
+            for offset in first.max(0)..=last {
+                self.on_reported(now, oldest + offset.unsigned_abs(), send);
+            }
+        }
+    }
+
+    /// The peer reports `seq`, which is not acknowledged, as lost.
+    fn on_reported(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer) {
+        self.counters.reported_lost_packets += 1;
+        let Some(age) = self.sent.age(now, seq) else {
+            let msgno = send.packet(seq).map_or(MsgNumber::CONTROL, |(packet, _)| packet.msgno);
+            self.request_drop(msgno, seq, seq);
+            return;
+        };
+        // A report cannot know of a resend that left less than a round trip ago.
+        let answered = self.sent.times(seq) > 1 && age < self.rtt.fresh();
+        if !(self.skip_fresh_resends && answered) {
+            self.resend.add(seq, seq);
         }
     }
 
@@ -708,9 +712,6 @@ impl Link {
     }
 
     fn request_drop(&mut self, msgno: MsgNumber, first: SeqNumber, last: SeqNumber) {
-        if last.is_before(first) {
-            return;
-        }
         if let Some(previous) = self.drop_requests.back_mut()
             && previous.last.next() == first
             && (previous.msgno == msgno || msgno == MsgNumber::CONTROL)
