@@ -206,7 +206,8 @@ impl Carried {
         tracing::info!(
             id = %self.connection.id(), peer = %self.connection.peer(), version = negotiated.peer_version, "connected"
         );
-        let local = wire.local_addr(self.local_ip);
+        // Where the system does not tell, the peer's view of our address is the next best.
+        let local = wire.local_addr(self.local_ip.or(Some(negotiated.our_ip)));
         let space = self.connection.send_space();
         self.room = Fetched { room: space, wants_room: false };
         self.room_most = space;

@@ -13,6 +13,7 @@ pub(crate) struct Parcel {
     /// How many of `messages` are gone, and how many bytes they had.
     taken: usize,
     taken_bytes: usize,
+    waste: Waste,
 }
 
 impl Parcel {
@@ -61,10 +62,9 @@ impl Parcel {
         Messages { messages: self.messages[self.taken..].iter(), bytes: &self.bytes[self.taken_bytes..] }
     }
 
-    /// Empties it. The memory stays, unless there is far more of it than was needed.
+    /// Empties it. The memory stays, unless there was far more of it than needed for long.
     pub(crate) fn clear(&mut self) {
-        empty(&mut self.bytes);
-        empty(&mut self.messages);
+        self.waste.empty(&mut self.bytes, &mut self.messages);
         (self.taken, self.taken_bytes) = (0, 0);
     }
 
@@ -121,6 +121,7 @@ pub(super) struct Feed {
     messages: Vec<Numbered>,
     taken: usize,
     taken_bytes: usize,
+    waste: Waste,
 }
 
 /// What is known of a message in a [`Feed`].
@@ -173,10 +174,9 @@ impl Feed {
         }
     }
 
-    /// Empties it. The memory stays, unless there is far more of it than was needed.
+    /// Empties it. The memory stays, unless there was far more of it than needed for long.
     pub(super) fn clear(&mut self) {
-        empty(&mut self.bytes);
-        empty(&mut self.messages);
+        self.waste.empty(&mut self.bytes, &mut self.messages);
         (self.taken, self.taken_bytes) = (0, 0);
     }
 
@@ -187,19 +187,34 @@ impl Feed {
     }
 }
 
-/// Empties `list`, and gives memory back where far more is held than was used: a stream that has calmed down shall not
-/// hold the memory of its busiest moment.
-fn empty<T>(list: &mut Vec<T>) {
-    let used = list.len();
-    list.clear();
-    let keep = (SMALL / size_of::<T>()).max(used * 2);
-    if list.capacity() > keep * 4 {
-        list.shrink_to(keep);
+/// How often in a row there was far more memory than needed.
+#[derive(Debug, Default)]
+struct Waste(u32);
+
+impl Waste {
+    /// Empties both lists. A stream that has calmed down gives back the memory of its busiest moment, and one that comes in
+    /// bursts keeps it.
+    fn empty<T>(&mut self, bytes: &mut Vec<u8>, messages: &mut Vec<T>) {
+        let (used, used_messages) = (bytes.len(), messages.len());
+        bytes.clear();
+        messages.clear();
+        if used == 0 {
+            return;
+        }
+        let far_more = bytes.capacity() > SMALL && used < bytes.capacity() / 8;
+        self.0 = if far_more { self.0 + 1 } else { 0 };
+        if self.0 >= PATIENCE {
+            self.0 = 0;
+            bytes.shrink_to(used * 2);
+            messages.shrink_to(used_messages * 2);
+        }
     }
 }
 
 /// Bytes that are not worth giving back.
-const SMALL: usize = 16 * 1024;
+const SMALL: usize = 32 * 1024;
+/// How often far more than needed is kept.
+const PATIENCE: u32 = 200;
 
 #[cfg(test)]
 mod tests {
@@ -234,13 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_burst_is_given_back_when_it_is_over() {
-        let mut bytes = vec![0_u8; 4_000_000];
-        empty(&mut bytes);
-        assert!(bytes.capacity() >= 4_000_000, "the next burst may be as large");
-        bytes.push(1);
-        empty(&mut bytes);
-        assert!(bytes.capacity() <= 4 * SMALL);
+    fn memory_of_a_burst_is_given_back_when_it_is_over_and_not_between_two() {
+        let mut feed = Feed::default();
+        let mut send = |len: usize| {
+            feed.push(&Message::new(&vec![0; len]), sent(1));
+            feed.drop_first();
+            feed.bytes.capacity()
+        };
+        assert!(send(4_000_000) >= 4_000_000);
+        for _ in 0..10 {
+            assert!((1..PATIENCE).map(|_| send(1_000)).all(|kept| kept >= 4_000_000), "another may come");
+            assert!(send(4_000_000) >= 4_000_000);
+        }
+        let kept = (0..=PATIENCE).map(|_| send(1_000)).last();
+        assert!(kept.is_some_and(|kept| kept <= 10_000), "{kept:?}");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Wire {
     pub(super) listening: Option<(Arc<Listening>, Lease)>,
     /// Where the worker keeps the connections of this port, by their IDs.
     routes: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
+    /// It is looked at before the worker sleeps.
+    pub(super) busy: bool,
     /// What waits to leave.
     outbox: VecDeque<Unsent>,
     /// The system's send buffer is full; its end is waited for.
@@ -77,6 +79,7 @@ impl Wire {
             outbox: VecDeque::new(),
             blocked: false,
             awaited: false,
+            busy: false,
             backlog: 0,
             patient: Vec::new(),
         }
@@ -103,7 +106,9 @@ impl Wire {
     pub(super) fn local_addr(&self, ip: Option<IpAddr>) -> SocketAddr {
         let local = self.shared.local();
         match ip {
-            Some(ip) if local.ip().is_unspecified() => SocketAddr::new(ip, local.port()),
+            Some(ip) if local.ip().is_unspecified() && !ip.is_unspecified() => {
+                SocketAddr::new(ip, local.port())
+            }
             _ => local,
         }
     }

@@ -123,6 +123,13 @@ impl Worker {
         };
         let at_once =
             !self.due.is_empty() || self.finishing && self.carried.is_empty() && self.wires.is_empty();
+        if !at_once
+            && !self.more
+            && let Some(next_turn) = self.pace.next_turn()
+        {
+            // Nobody wakes us meanwhile, and nobody has to: whoever has something for us finds us awake.
+            srt_io::sleep_until(next_turn.as_micros());
+        }
         let deadline =
             if at_once || !self.inbox.may_sleep() { Some(0) } else { next.map(Instant::as_micros) };
         let result = self.poller.wait(&mut self.events, deadline);
@@ -247,7 +254,7 @@ impl Worker {
             self.pace.too_long();
         }
         if handshakes {
-            self.busy.push(key);
+            self.make_busy(key);
         }
     }
 
@@ -255,13 +262,11 @@ impl Worker {
     fn unblock(&mut self, key: u32) {
         let Some(wire) = self.wires.get_mut(key) else { return };
         wire.flush(&mut self.tools.spares);
-        self.busy.push(key);
-        if wire.is_blocked() {
-            return;
-        }
-        for connection in wire.take_patient() {
+        let ready = if wire.is_blocked() { Vec::new() } else { wire.take_patient() };
+        for connection in ready {
             self.make_due(connection);
         }
+        self.make_busy(key);
     }
 
     // ---- what goes out -----------------------------------------------------------------------------------------
@@ -277,7 +282,7 @@ impl Worker {
         while let Some(key) = self.wire_timers.pop_due(now) {
             if let Some(wire) = self.wires.get_mut(key) {
                 wire.endpoint.handle_timeout(now);
-                self.busy.push(key);
+                self.make_busy(key);
             }
         }
     }
@@ -316,7 +321,7 @@ impl Worker {
         };
         self.timers.set(key, next);
         if wire.has_unsent() {
-            self.busy.push(port);
+            self.make_busy(port);
         }
     }
 
@@ -325,6 +330,7 @@ impl Worker {
         while let Some(key) = self.busy.pop() {
             self.ask_about_callers(now, key);
             let Some(wire) = self.wires.get_mut(key) else { continue };
+            wire.busy = false;
             wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
             if !wire.is_blocked() {
                 wire.flush(&mut self.tools.spares);
@@ -359,6 +365,14 @@ impl Worker {
             && !std::mem::replace(&mut carried.due, true)
         {
             self.due.push(key);
+        }
+    }
+
+    fn make_busy(&mut self, key: u32) {
+        if let Some(wire) = self.wires.get_mut(key)
+            && !std::mem::replace(&mut wire.busy, true)
+        {
+            self.busy.push(key);
         }
     }
 
@@ -403,7 +417,7 @@ impl Worker {
         {
             wire.endpoint.stop_listening();
             wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
-            self.busy.push(key);
+            self.make_busy(key);
             if let Some(port) = lease.end_of_listener() {
                 self.shut(&port);
             }
@@ -487,7 +501,9 @@ impl Worker {
     fn decide(&mut self, now: Instant, listening: &Arc<Listening>, incoming: &Incoming, decision: Decision) {
         let key = listening.port.slot();
         let Some(wire) = self.wires.get_mut(key) else { return };
-        self.busy.push(key);
+        if !std::mem::replace(&mut wire.busy, true) {
+            self.busy.push(key);
+        }
         let config = match decision {
             _ if self.finishing || listening.is_closed() => Err(RejectReason::Close),
             Decision::Reject(reason) => {
