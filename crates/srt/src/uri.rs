@@ -134,7 +134,7 @@ impl SrtUri {
     pub fn parse_with(text: &str, extra_keys: &[&str]) -> Result<Self, UriError> {
         let text = text.trim();
         let scheme = text.get(..SCHEME.len()).filter(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
-        let rest = scheme.map(|_| &text[SCHEME.len()..]).ok_or_else(|| UriError::NotSrt(quoted(text)))?;
+        let rest = scheme.map(|_| &text[SCHEME.len()..]).ok_or_else(|| UriError::NotSrt(quoted(&without_secrets(text))))?;
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (host, port) = host_and_port(address)?;
 
@@ -409,7 +409,8 @@ fn without_brackets(host: &str) -> &str {
 
 /// Puts the bytes in for their `%xx`.
 fn decode(key: &str, text: &str) -> Result<String, UriError> {
-    let refused = |why| UriError::Value { key: quoted(key), value: quoted(text), why };
+    let shown = if is_secret(key) { "***".to_owned() } else { quoted(text) };
+    let refused = |why| UriError::Value { key: quoted(key), value: shown.clone(), why };
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');
     bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
@@ -428,10 +429,15 @@ fn decode(key: &str, text: &str) -> Result<String, UriError> {
 fn without_secrets(text: &str) -> String {
     let Some((address, query)) = text.split_once('?') else { return text.to_owned() };
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((key, _)) if key.to_ascii_lowercase().contains("pass") => format!("{key}=***"),
+        Some((key, _)) if is_secret(key) => format!("{key}=***"),
         _ => pair.to_owned(),
     });
     format!("{address}?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// The value of this key may never be shown.
+fn is_secret(key: &str) -> bool {
+    key.to_ascii_lowercase().contains("pass")
 }
 
 /// A text as errors repeat it: not without end.
