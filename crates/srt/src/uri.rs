@@ -134,7 +134,9 @@ impl SrtUri {
     pub fn parse_with(text: &str, extra_keys: &[&str]) -> Result<Self, UriError> {
         let text = text.trim();
         let scheme = text.get(..SCHEME.len()).filter(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
-        let rest = scheme.map(|_| &text[SCHEME.len()..]).ok_or_else(|| UriError::NotSrt(quoted(&without_secrets(text))))?;
+        let rest = scheme
+            .map(|_| &text[SCHEME.len()..])
+            .ok_or_else(|| UriError::NotSrt(quoted(&without_secrets(text))))?;
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (host, port) = host_and_port(address)?;
 
