@@ -168,8 +168,7 @@ impl Peer {
     /// # Errors
     /// When it ends, or takes longer than [`PATIENCE`].
     pub fn connected(&self) -> io::Result<()> {
-        // Caller: "SRT target connected"; listener: "Accepted SRT target connection".
-        self.says("connect")
+        self.says_any(&["SRT source connected", "SRT target connected", "Accepted SRT"]) // a caller, or a listener
     }
 
     /// Waits until it has written this on standard error.
@@ -177,8 +176,13 @@ impl Peer {
     /// # Errors
     /// When it ends without, or takes longer than [`PATIENCE`].
     pub fn says(&self, text: &str) -> io::Result<()> {
-        let found = self.said.wait(|hearing| contains(&hearing.bytes, text.as_bytes()));
-        found.map_err(|why| self.fault(&format!("{why} before it said \"{text}\"")))
+        self.says_any(&[text])
+    }
+
+    fn says_any(&self, texts: &[&str]) -> io::Result<()> {
+        let found =
+            self.said.wait(|hearing| texts.iter().any(|text| contains(&hearing.bytes, text.as_bytes())));
+        found.map_err(|why| self.fault(&format!("{why} before it said \"{}\"", texts.join("\" or \""))))
     }
 
     /// Waits until it has bound this UDP port, as far as the system tells (on Linux; elsewhere callers' retries do).

@@ -336,6 +336,7 @@ impl Endpoint {
             epoch: now,
             send_isn: request.isn,
             receive_isn: request.isn,
+            first_rtt: None,
             our_ip: request.peer_ip,
             stream_id: waiting.offer.stream_id,
         };

@@ -33,6 +33,10 @@ pub(crate) struct Caller {
     started: Instant,
     step: Step,
     send_at: Instant,
+    /// When the packet of this step left, and whether it was the first.
+    sent: Option<(Instant, bool)>,
+    /// How long the answer to the induction took; unknown where it may be the answer to any of several.
+    rtt: Option<Micros>,
 }
 
 #[derive(Debug)]
@@ -57,7 +61,17 @@ impl Caller {
         peer: SocketAddr,
         local_ip: Option<std::net::IpAddr>,
     ) -> Self {
-        Self { id, isn, peer, local_ip, started: now, step: Step::Induction, send_at: now }
+        Self {
+            id,
+            isn,
+            peer,
+            local_ip,
+            started: now,
+            step: Step::Induction,
+            send_at: now,
+            sent: None,
+            rtt: None,
+        }
     }
 
     pub(crate) const fn send_at(&self) -> Instant {
@@ -74,6 +88,7 @@ impl Caller {
             return false;
         }
         self.send_at = now + RETRY;
+        self.sent = Some((now, self.sent.is_none()));
         let base = Handshake {
             version: INDUCTION_VERSION,
             encryption: 0,
@@ -115,6 +130,7 @@ impl Caller {
                 if answer.version < HANDSHAKE_VERSION || answer.extension_field != MAGIC {
                     return Outcome::Rejected(RejectReason::Version);
                 }
+                self.rtt = self.sent.filter(|sent| sent.1).map(|sent| now.saturating_since(sent.0));
                 self.step = Step::Conclusion { cookie: answer.cookie };
                 self.send_at = now;
                 Outcome::Continues
@@ -153,6 +169,7 @@ impl Caller {
                 epoch: self.started,
                 send_isn: self.isn,
                 receive_isn: answer.isn,
+                first_rtt: self.rtt,
                 our_ip: answer.peer_ip,
                 stream_id: config.stream_id().to_vec(),
             },
@@ -174,6 +191,7 @@ pub(crate) struct Ends {
     pub(crate) epoch: Instant,
     pub(crate) send_isn: SeqNumber,
     pub(crate) receive_isn: SeqNumber,
+    pub(crate) first_rtt: Option<Micros>,
     pub(crate) our_ip: std::net::IpAddr,
     pub(crate) stream_id: Vec<u8>,
 }
@@ -213,6 +231,7 @@ pub(crate) fn establish(
         peer_drops_too_late: agreed.peer_tlpktdrop,
         peer_repeats_nak: agreed.peer_repeats_nak,
         peer_flags_retransmissions: agreed.peer_flags_retransmissions,
+        first_rtt: ends.first_rtt,
     };
     (negotiated, link, *agreed)
 }

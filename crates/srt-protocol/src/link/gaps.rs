@@ -2,7 +2,7 @@
 //!
 //! A hole is reported after a reorder window in *time*, which starts at zero and learns only from late packets without
 //! the R flag. A report is repeated when its answer is overdue, about one round trip later, and never when the answer
-//! would come after the play time. Where only one try fits before that, the report goes twice.
+//! would come after the play time. Where a try failed, or no more than two fit before that, the report goes twice.
 //!
 //! libsrt: counts packets instead of time (LOSSMAXTTL) and repeats every report on a blind period (`checkNAKTimer`).
 
@@ -36,8 +36,8 @@ struct Hole {
     report_at: Option<Instant>,
     reports: u8,
     reported_at: Instant,
-    /// The last report was the one with a second copy.
-    doubled: bool,
+    /// The next report is the second copy of the last one.
+    copy_next: bool,
     /// When the packet after it is played.
     deadline: Option<Instant>,
 }
@@ -269,7 +269,7 @@ impl Gaps {
             report_at: Some(report_at),
             reports: 0,
             reported_at: now,
-            doubled: false,
+            copy_next: false,
             deadline,
         });
         self.earliest_report =
@@ -310,9 +310,10 @@ impl Hole {
     /// When to report next, having just reported.
     fn plan_next(&mut self, now: Instant, rtt: &Rtt) -> Instant {
         let answer = rtt.overdue().max(REPEAT_MIN);
-        let last_try = self.deadline.is_some_and(|deadline| now + answer + rtt.soonest() >= deadline);
-        if last_try && !self.doubled {
-            self.doubled = true;
+        let two_left = self.deadline.is_some_and(|deadline| now + answer * 2 + rtt.soonest() >= deadline);
+        let failed_before = self.deadline.is_some() && self.reports > 1;
+        self.copy_next = !self.copy_next && (two_left || failed_before);
+        if self.copy_next {
             return now + second_copy_after(rtt);
         }
         now + answer
@@ -440,12 +441,22 @@ mod tests {
     }
 
     #[test]
-    fn the_last_try_goes_twice() {
+    fn the_last_tries_go_twice() {
+        for (deadline, reports) in [(60, &[0, 5][..]), (110, &[0, 5, 45, 50]), (170, &[0, 40, 45, 85, 90])] {
+            let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
+            gaps.on_packet(at(0), seq(2), false, Some(at(deadline)), NO_LIMIT);
+            let went: Vec<u64> =
+                (0..deadline).filter(|&ms| !due(&mut gaps, at(ms), &rtt).is_empty()).collect();
+            assert_eq!(went, reports, "played at {deadline} ms");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_played_by_time_a_report_goes_once() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-        gaps.on_packet(at(0), seq(2), false, Some(at(60)), NO_LIMIT);
-        assert_eq!(due(&mut gaps, at(0), &rtt), [(1, 1)]);
-        assert_eq!(due(&mut gaps, at(5), &rtt), [(1, 1)]);
-        assert_eq!(due(&mut gaps, at(10), &rtt), []);
+        gaps.on_packet(at(0), seq(2), false, None, NO_LIMIT);
+        let went: Vec<u64> = (0..130).filter(|&ms| !due(&mut gaps, at(ms), &rtt).is_empty()).collect();
+        assert_eq!(went, [0, 40, 80, 120]);
     }
 
     #[test]

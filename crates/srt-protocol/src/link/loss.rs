@@ -18,7 +18,7 @@ const CREDIT_MAX: u64 = 1 << 18;
 #[derive(Debug)]
 pub(crate) struct ToResend {
     lost: SeqRanges,
-    /// Second copies of what has one try left, by the time they leave.
+    /// Second copies of what was missed before, or has one try left, by the time they leave.
     copies: VecDeque<(Instant, SeqNumber)>,
     /// Bytes that second copies may use: OHEADBW percent of what was sent.
     credit: u64,
@@ -95,18 +95,32 @@ impl ToResend {
         None
     }
 
-    /// What [`peek`](Self::peek) gave is sent now.
-    pub(crate) fn take(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer, rtt: &Rtt, worth: Worth) {
-        let len = send.packet(seq).map_or(0, |(_, payload)| payload.len()) as u64;
+    /// What [`peek`](Self::peek) gave is sent now; `sent` does not know of that yet.
+    ///
+    /// A second copy is planned, as far as the overhead allows, where a try has failed already or this is the last one.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        seq: SeqNumber,
+        send: &SendBuffer,
+        sent: &SentLog,
+        rtt: &Rtt,
+        worth: Worth,
+    ) {
+        let Some((packet, payload)) = send.packet(seq) else { return };
+        let len = payload.len() as u64;
         self.credit = self.credit.saturating_sub(len);
         if self.lost.first() != Some(seq) {
             self.copies.pop_front();
             return;
         }
         self.lost.pop_first();
-        let Some(origin) = send.packet(seq).map(|(packet, _)| packet.origin) else { return };
-        let last_try = worth.latency.is_some_and(|latency| now + rtt.overdue() > origin + latency);
-        if last_try && self.credit >= len && self.copies.len() < COPIES_MAX {
+        let Some(latency) = worth.latency else { return };
+        let last_try = now + rtt.overdue() > packet.origin + latency;
+        // A report that comes this late is not the first: that one was lost.
+        let late = sent.age(now, seq).is_some_and(|age| age > rtt.overdue() + rtt.smoothed() / 2);
+        let failed_before = sent.times(seq) > 1 || late;
+        if (last_try || failed_before) && self.credit >= len && self.copies.len() < COPIES_MAX {
             self.copies.push_back((now + second_copy_after(rtt), seq));
         }
     }
@@ -169,7 +183,7 @@ mod tests {
         let worth = Worth { latency: Some(Micros::from_millis(120)) };
         let mut out = Vec::new();
         while let Some(seq) = resend.peek(now, send, sent, &rtt(), worth) {
-            resend.take(now, seq, send, &rtt(), worth);
+            resend.take(now, seq, send, sent, &rtt(), worth);
             out.push(seq.value());
         }
         out
@@ -206,6 +220,24 @@ mod tests {
         assert_eq!(resend.next_copy(), Some(at(105)));
         assert_eq!(drain(&mut resend, at(105), &send, &sent), [100]);
         assert!(resend.is_empty());
+    }
+
+    #[test]
+    fn what_was_missed_before_leaves_twice() {
+        let (send, mut sent, isn) = stream(50);
+        let mut resend = ToResend::new();
+        resend.earn(100_000, 25);
+        resend.add(isn + 9, isn + 9);
+        assert_eq!(drain(&mut resend, at(50), &send, &sent), [109]);
+        assert_eq!(resend.next_copy(), None, "the first try, and a second one fits");
+        sent.record(at(50), isn + 9);
+        resend.add(isn + 9, isn + 9);
+        assert_eq!(drain(&mut resend, at(91), &send, &sent), [109]);
+        assert_eq!(resend.next_copy(), Some(at(96)));
+        resend.release(isn + 10);
+        resend.add(isn + 10, isn + 10);
+        assert_eq!(drain(&mut resend, at(10 + 61), &send, &sent), [110]);
+        assert_eq!(resend.next_copy(), Some(at(76)), "so late a report is a repeated one");
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub struct LinkParameters {
     pub peer_repeats_nak: bool,
     /// The peer sets the R flag on retransmissions.
     pub peer_flags_retransmissions: bool,
+    /// How long the peer took to answer in the handshake, where that is known: the round trip until one was measured.
+    pub first_rtt: Option<Micros>,
 }
 
 impl LinkParameters {
@@ -104,6 +106,7 @@ impl LinkParameters {
             peer_drops_too_late: true,
             peer_repeats_nak: true,
             peer_flags_retransmissions: true,
+            first_rtt: None,
         }
     }
 }
@@ -209,7 +212,7 @@ impl Link {
             overhead_percent: config.overhead_percent(),
             idle_timeout: config.peer_idle_timeout(),
             counters: LinkCounters::default(),
-            rtt: Rtt::default(),
+            rtt: parameters.first_rtt.map_or_else(Rtt::default, Rtt::guessed),
             heard_at: now,
             spoke_at: now,
             sent: SentLog::new(parameters.send_isn),
@@ -401,7 +404,7 @@ impl Link {
         let drift = self.drift.as_mut()?;
         let first = self.rtt.first().unwrap_or(rtt);
         let detour = (rtt.as_micros().cast_signed() - first.as_micros().cast_signed()) / 2;
-        drift.sample(tsbpd.offset(now, tsbpd.unwrap(timestamp)) - detour)
+        drift.sample(now, tsbpd.offset(now, tsbpd.unwrap(timestamp)) - detour)
     }
 
     /// A DROPREQ came: this link will not bring `first..=last`. False where that lies too far ahead to be true.
@@ -530,7 +533,7 @@ impl Link {
             self.counters.retransmitted_bytes += payload.len() as u64;
             self.resend_pacing.spend(wire_size);
             let worth = self.worth();
-            self.resend.take(now, seq, send, &self.rtt, worth);
+            self.resend.take(now, seq, send, &self.sent, &self.rtt, worth);
         } else {
             self.resend.earn(payload.len(), self.overhead_percent);
         }

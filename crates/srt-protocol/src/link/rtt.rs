@@ -30,6 +30,13 @@ impl Default for Rtt {
 }
 
 impl Rtt {
+    /// Starts from the time one answer took. Counts until there is a measurement of our own, or the peer tells one.
+    #[must_use]
+    pub fn guessed(rtt: Micros) -> Self {
+        let rtt_us = rtt.as_micros().min(LONGEST_US);
+        Self { smoothed_us: rtt_us, variance_us: rtt_us / 2, longest_half_us: rtt_us / 2, ..Self::default() }
+    }
+
     /// Takes a measurement of our own.
     pub fn sample(&mut self, rtt: Micros) {
         let rtt = rtt.as_micros().min(LONGEST_US);
@@ -108,6 +115,15 @@ mod tests {
         let mut rtt = Rtt::default();
         rtt.sample(Micros::from_millis(40));
         assert_eq!((rtt.smoothed(), rtt.variance()), (Micros::from_millis(40), Micros::from_millis(20)));
+    }
+
+    #[test]
+    fn a_guess_lasts_until_something_is_measured() {
+        let mut rtt = Rtt::guessed(Micros::from_millis(30));
+        assert_eq!((rtt.smoothed(), rtt.overdue()), (Micros::from_millis(30), Micros::from_millis(90)));
+        assert_eq!(rtt.first(), None);
+        rtt.sample(Micros::from_millis(40));
+        assert_eq!(rtt.smoothed(), Micros::from_millis(40));
     }
 
     #[test]

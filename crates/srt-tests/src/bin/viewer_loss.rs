@@ -209,15 +209,9 @@ impl Experiment {
 
     /// One connection, from beginning to end.
     fn once(&self, pairing: Pairing, seed: u64) -> Result<Figures, Fault> {
-        let [sender, receiver] = pairing.ends();
         let folder = Folder::new()?;
-        let (port, waiting) = self.listen(receiver)?;
-        let mut setup = Setup::new(localhost(0), localhost(port));
-        (setup.to_target, setup.to_client, setup.seed) = (self.there.clone(), self.back.clone(), seed);
-        let emulator = Emulator::start(setup)?;
-        let mut sender = self.call(sender, emulator.local_addr(), &folder.0)?;
-        let mut receiver = waiting.accept()?;
-
+        let Connected { mut sender, mut receiver, port, emulator } =
+            self.connect_patiently(pairing, seed, &folder.0)?;
         let (over, seen) = (AtomicBool::new(false), AtomicU64::new(0));
         let messages = self.messages();
         let mut viewer = thread::scope(|scope| {
@@ -239,6 +233,35 @@ impl Experiment {
         let wire = emulator.stop()?;
         viewer.end(messages);
         Ok(Figures { messages, viewer, sent, own, wire })
+    }
+
+    /// Connects; again, over a network with another seed, where the handshake was lost: libsrt's callers give up then.
+    fn connect_patiently(&self, pairing: Pairing, seed: u64, folder: &Path) -> Result<Connected, Fault> {
+        let mut attempt = 0;
+        loop {
+            match self.connect(pairing, seed + attempt * OTHER_SEED, folder) {
+                Err(fault) if attempt < 5 => {
+                    let why = fault.to_string();
+                    println!(
+                        "{pairing}, seed {seed}: not connected, once more: {}",
+                        why.lines().next().unwrap_or_default()
+                    );
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn connect(&self, pairing: Pairing, seed: u64, folder: &Path) -> Result<Connected, Fault> {
+        let [sender, receiver] = pairing.ends();
+        let (port, waiting) = self.listen(receiver)?;
+        let mut setup = Setup::new(localhost(0), localhost(port));
+        (setup.to_target, setup.to_client, setup.seed) = (self.there.clone(), self.back.clone(), seed);
+        let emulator = Emulator::start(setup)?;
+        let sender = self.call(sender, emulator.local_addr(), folder)?;
+        let receiver = waiting.accept()?;
+        Ok(Connected { sender, receiver, port, emulator })
     }
 
     fn listen(&self, receiver: Make) -> Result<(u16, Waiting), Fault> {
@@ -397,6 +420,14 @@ impl fmt::Display for Pairing {
 }
 
 // ---------------------------------------------------------------------------- the two ends
+
+struct Connected {
+    sender: Sender,
+    receiver: Receiver,
+    /// The receiver's.
+    port: u16,
+    emulator: Emulator,
+}
 
 enum Waiting {
     Ours(SrtListener),
@@ -610,6 +641,9 @@ impl Figures {
         self.own + ways.iter().map(|way| way.kernel_drops.unwrap_or(0) + way.overrun).sum::<u64>()
     }
 }
+
+/// From the seed of one attempt to connect to that of the next.
+const OTHER_SEED: u64 = 1_000_003;
 
 const HEADING: &str = "pairing         seed      sent delivered missing   holes disorder doubled damaged    again  again/sent \
                        spoiled  wire lost there/back  emulator late avg/max us";
