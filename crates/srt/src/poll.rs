@@ -259,6 +259,19 @@ impl Poll {
 }
 
 impl Registration {
+    /// Puts a registration among those of a socket, in the place of those whose poll is gone.
+    pub(crate) fn enlist(watchers: &mut Vec<Arc<Self>>, registration: Arc<Self>) {
+        watchers.retain(|known| known.poll.strong_count() > 0);
+        watchers.push(registration);
+    }
+
+    /// The socket is gone: no wait tells of it any more.
+    pub(crate) fn end_all(watchers: Vec<Arc<Self>>) {
+        for registration in watchers {
+            registration.gone.store(true, Ordering::Release);
+        }
+    }
+
     /// Whether the socket is on the list of what is worth looking at.
     pub(crate) fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Relaxed)
@@ -294,7 +307,7 @@ impl Registration {
     fn look(self: Arc<Self>) -> Option<PollEvent> {
         // First off the list, then the look: what happens in between puts it back.
         self.raised.store(false, Ordering::Release);
-        if self.gone.load(Ordering::Relaxed) {
+        if self.gone.load(Ordering::Acquire) {
             return None;
         }
         let readiness = self.source.upgrade()?.readiness().within(self.interest);

@@ -302,12 +302,20 @@ impl SrtSocket {
         self.handover().readiness()
     }
 
-    /// The figures now; with `clear` the intervals start anew, so that no packet is counted twice or not at all.
+    /// The figures; with `clear` the intervals start anew, so that no packet is counted twice or not at all.
     ///
-    /// After the end these are the last figures. The worker is asked for them, which takes some microseconds.
+    /// They are those of at most 20 ms ago: nobody is asked for them, so that taking them disturbs no stream. After the end
+    /// these are the last figures. The sizes of the buffers are averaged over about a second.
     #[must_use]
     pub fn stats(&self, clear: bool) -> Stats {
-        self.handover().stats(clear)
+        self.handover().stats(clear, false)
+    }
+
+    /// The same with the sizes of the buffers as they are, not averaged.
+    #[doc(alias = "srt_bistats")]
+    #[must_use]
+    pub fn stats_instantaneous(&self, clear: bool) -> Stats {
+        self.handover().stats(clear, true)
     }
 
     /// Our number of the connection, which stands in every packet the peer sends.

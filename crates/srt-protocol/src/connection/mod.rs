@@ -23,7 +23,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use self::report::Mark;
+use self::report::Averages;
 pub use self::{
     error::{ConnectionError, RecvError, SendError},
     event::{Event, Negotiated},
@@ -38,7 +38,7 @@ use crate::{
     },
     link::{Deadline, Link, LinkParameters, Timer},
     packet::Handshake,
-    stats::Stats,
+    stats::{Interval, Snapshot, Stats},
     stream::{Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, Tsbpd},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
@@ -101,7 +101,9 @@ pub struct Connection {
     local_ip: Option<IpAddr>,
     phase: Phase,
     events: VecDeque<Event>,
-    last_stats: Stats,
+    interval: Interval,
+    /// The figures of the last moment, once it has ended.
+    last: Snapshot,
 }
 
 /// Each phase owns what exists only then.
@@ -125,7 +127,7 @@ struct Established {
     /// When a packet left for the first time last.
     last_new_at: Instant,
     end: End,
-    mark: Mark,
+    averages: Averages,
     /// Since when there is something to send or to be acknowledged.
     busy_since: Option<Instant>,
     busy_us: u64,
@@ -161,7 +163,8 @@ impl Connection {
             peer,
             local_ip,
             events: VecDeque::new(),
-            last_stats: Stats::default(),
+            interval: Interval::default(),
+            last: Snapshot::default(),
         }
     }
 
@@ -180,7 +183,8 @@ impl Connection {
             phase: Phase::Closed(ConnectionError::Closed),
             config,
             events: VecDeque::new(),
-            last_stats: Stats::default(),
+            interval: Interval::default(),
+            last: Snapshot::default(),
         };
         connection.establish(now, agreed, arrival, timestamp);
         connection
@@ -461,6 +465,15 @@ impl Connection {
         }
     }
 
+    /// The figures at `now`, raw: an [`Interval`] makes statistics of them. After the end those of the last moment.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        match &self.phase {
+            Phase::Established(established) => established.snapshot(now, &self.config),
+            _ => self.last.clone(),
+        }
+    }
+
     /// Statistics; the interval begins anew where `clear` is set. The sizes of the buffers are averaged over a second.
     ///
     /// After the end they are those of the last moment.
@@ -477,10 +490,9 @@ impl Connection {
     // ---- steps -------------------------------------------------------------------------------------------------
 
     fn report(&mut self, now: Instant, clear: bool, instantaneous: bool) -> Stats {
-        if let Phase::Established(established) = &mut self.phase {
-            self.last_stats = report::stats(established, &self.config, now, clear, instantaneous);
-        }
-        self.last_stats.clone()
+        let snapshot = self.snapshot(now);
+        let at = if matches!(self.phase, Phase::Closed(_)) { snapshot.at } else { now };
+        self.interval.stats(&snapshot, at, clear, instantaneous)
     }
 
     fn establish(
@@ -517,7 +529,7 @@ impl Connection {
             rate,
             last_new_at: Instant::default(),
             end: End::NotYet,
-            mark: Mark::new(now),
+            averages: Averages::new(now),
             busy_since: None,
             busy_us: 0,
             undecryptable: 0,
@@ -570,7 +582,7 @@ impl Connection {
 
     fn end(&mut self, now: Instant, reason: ConnectionError) {
         if let Phase::Established(established) = &mut self.phase {
-            self.last_stats = report::stats(established, &self.config, now, false, true);
+            self.last = established.snapshot(now, &self.config);
         }
         self.phase = Phase::Closed(reason);
         self.push_event(Event::Closed(reason));

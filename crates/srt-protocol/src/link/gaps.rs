@@ -235,6 +235,30 @@ impl Gaps {
             };
         }
         self.earliest_report = earliest;
+        if !ranges.is_empty() && repeat {
+            self.carry_along(now, rtt, max, ranges);
+        }
+    }
+
+    /// A report that goes anyway names once more what was reported shortly before: that report may have been lost. Who has it
+    /// ignores this one, as the answer to it cannot have arrived.
+    fn carry_along(&self, now: Instant, rtt: &Rtt, max: usize, ranges: &mut Vec<SeqRange>) {
+        let since = now - rtt.smoothed() / 2;
+        let due = ranges.len();
+        for hole in self.holes.iter().rev() {
+            if hole.found < since && hole.reported_at < since {
+                // Older ones may have been reported again since, but each time twice.
+                break;
+            }
+            let recent = hole.reports > 0 && hole.reported_at < now && hole.reported_at >= since;
+            if recent && ranges.len() < max && hole.deadline.is_none_or(|at| now + rtt.soonest() < at) {
+                ranges.push((hole.first, hole.last));
+            }
+        }
+        if ranges.len() > due {
+            let first = self.holes.front().map_or(self.next, |hole| hole.first);
+            ranges.sort_unstable_by_key(|range| range.0.distance_from(first));
+        }
     }
 
     /// The round trip was measured: reports that wait for an answer wait no longer than it takes.
@@ -422,7 +446,7 @@ mod tests {
         gaps.on_packet(at(70), seq(8), false, None, Micros::from_millis(1));
         assert_eq!(
             due(&mut gaps, at(71), &rtt),
-            [(7, 7)],
+            [(5, 5), (7, 7)],
             "the window is bounded by what the latency leaves"
         );
         gaps.on_packet(at(20_000), seq(10), false, None, NO_LIMIT);
@@ -449,6 +473,18 @@ mod tests {
                 (0..deadline).filter(|&ms| !due(&mut gaps, at(ms), &rtt).is_empty()).collect();
             assert_eq!(went, reports, "played at {deadline} ms");
         }
+    }
+
+    #[test]
+    fn a_report_names_once_more_what_was_reported_just_before() {
+        let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
+        gaps.on_packet(at(0), seq(2), false, Some(at(500)), NO_LIMIT);
+        assert_eq!(due(&mut gaps, at(0), &rtt), [(1, 1)]);
+        gaps.on_packet(at(10), seq(5), false, Some(at(510)), NO_LIMIT);
+        assert_eq!(due(&mut gaps, at(10), &rtt), [(1, 1), (3, 4)]);
+        gaps.on_packet(at(25), seq(7), false, Some(at(525)), NO_LIMIT);
+        assert_eq!(due(&mut gaps, at(25), &rtt), [(3, 4), (6, 6)], "half a round trip, and no longer");
+        assert_eq!(due(&mut gaps, at(30), &rtt), [], "alone it is no reason to report");
     }
 
     #[test]

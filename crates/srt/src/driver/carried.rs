@@ -40,6 +40,8 @@ pub(super) struct Carried {
     room_most: usize,
     /// When something left last.
     sent_at: Instant,
+    /// When the figures were published last.
+    published_at: Option<Instant>,
 }
 
 /// What all connections of a worker use in turn.
@@ -86,6 +88,7 @@ impl Carried {
             room: Fetched { room: 0, wants_room: false },
             room_most: 0,
             sent_at: Instant::from_micros(0),
+            published_at: None,
         }
     }
 
@@ -108,6 +111,7 @@ impl Carried {
         if self.connection.state() == State::Closed {
             return Outcome::Ended;
         }
+        self.publish(now);
         match (drained, wire.is_blocked()) {
             (true, _) => Outcome::Sleep(self.next(now)),
             (false, false) => Outcome::Again,
@@ -219,6 +223,18 @@ impl Carried {
         }
     }
 
+    /// Publishes the figures: often enough while much happens, and always before a rest.
+    fn publish(&mut self, now: Instant) {
+        let fresh = self.published_at.is_some_and(|at| now < at + PUBLISH_PERIOD);
+        let again_soon = || self.connection.next_timeout().is_some_and(|next| next.at < now + PUBLISH_PERIOD);
+        if fresh && again_soon() || self.connection.negotiated().is_none() {
+            return;
+        }
+        if self.handover.publish(|| self.connection.snapshot(now)) {
+            self.published_at = Some(now);
+        }
+    }
+
     /// When its next turn is.
     fn next(&self, now: Instant) -> Option<Instant> {
         let timeout = self.connection.next_timeout().map(|deadline| match deadline.timer {
@@ -241,6 +257,8 @@ const TRAINS: usize = 8;
 /// A paced stream sends at most this often, and all that has become due meanwhile. Far below the millisecond for which
 /// credit is kept, so that no rate is lost.
 const PACING_GRAIN: Micros = Micros::from_micros(250);
+/// Time between two publications of the figures, while there is something to tell.
+const PUBLISH_PERIOD: Micros = Micros::from_millis(10);
 /// How often time is looked at while the system takes no datagrams.
 const BLOCKED_GRAIN: Micros = Micros::from_millis(5);
 /// The shortest sleep.

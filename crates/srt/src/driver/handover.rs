@@ -7,9 +7,8 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
-        mpsc,
     },
     task::Waker,
     time::Duration,
@@ -18,7 +17,7 @@ use std::{
 use srt_protocol::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     connection::{ConnectionError, Negotiated, State},
-    stats::Stats,
+    stats::{Interval, Snapshot, Stats},
     stream::{Message, Received, Sent},
     types::{MsgNumber, SeqNumber, SocketId},
 };
@@ -49,6 +48,7 @@ pub(crate) struct Handover {
     /// Messages that may wait at most; what comes after stays with the connection, so that its window closes.
     unread_most: usize,
     inner: Mutex<Inner>,
+    figures: Mutex<Figures>,
     readers: Condvar,
     writers: Condvar,
     /// Called when the connection comes to be and when it ends.
@@ -61,7 +61,6 @@ struct Inner {
     local: SocketAddr,
     config: Config,
     negotiated: Option<Arc<Negotiated>>,
-    last_stats: Option<Box<Stats>>,
 
     outgoing: Feed,
     /// Packets that may be appended to `outgoing` now.
@@ -82,6 +81,16 @@ struct Inner {
     writing: Waiters,
     living: Waiters,
     watchers: Vec<Arc<Registration>>,
+}
+
+/// What is known of the connection, as of its last turns.
+#[derive(Debug, Default)]
+struct Figures {
+    /// `None` before the connection stands.
+    snapshot: Option<Box<Snapshot>>,
+    interval: Interval,
+    /// No more will come: time stands still for the figures.
+    last: bool,
 }
 
 /// How far the connection has come, for the application.
@@ -140,7 +149,6 @@ impl Handover {
                 message_max: config.payload_size(),
                 config,
                 negotiated: None,
-                last_stats: None,
                 outgoing: Feed::default(),
                 room: 0,
                 next_seq: SeqNumber::new(0),
@@ -154,6 +162,7 @@ impl Handover {
                 living: Waiters::default(),
                 watchers: Vec::new(),
             }),
+            figures: Mutex::default(),
             readers: Condvar::new(),
             writers: Condvar::new(),
             life: Condvar::new(),
@@ -236,6 +245,7 @@ impl Handover {
                 other => return other,
             }
             let in_time;
+            self.check_process()?;
             (inner, in_time) = wait(inner, &self.life, until, |inner| &mut inner.living);
             if !in_time {
                 return Err(Error::Timeout { what: "connect" });
@@ -275,7 +285,7 @@ impl Handover {
     /// Waits until the connection is at its end.
     pub(crate) fn wait_closed(&self) {
         let mut inner = self.lock();
-        while !matches!(inner.phase, Phase::Closed(_)) {
+        while !matches!(inner.phase, Phase::Closed(_)) && !self.inbox.is_foreign() {
             (inner, _) = wait(inner, &self.life, None, |inner| &mut inner.living);
         }
     }
@@ -300,8 +310,7 @@ impl Handover {
 
     /// Nobody holds the socket any more: nobody is to be told anything.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let watchers = std::mem::take(&mut self.lock().watchers);
-        drop(watchers);
+        Registration::end_all(std::mem::take(&mut self.lock().watchers));
         self.close(false);
     }
 
@@ -348,29 +357,23 @@ impl Handover {
         inner.negotiated.as_ref().map_or_else(ours, |negotiated| negotiated.stream_id.clone())
     }
 
-    /// The figures now, or the last ones if the connection is at its end.
-    pub(crate) fn stats(self: &Arc<Self>, clear: bool) -> Stats {
-        if !matches!(self.lock().phase, Phase::Closed(_)) {
-            let (answer, figures) = mpsc::channel();
-            let handover = Arc::clone(self);
-            if self.inbox.send(Command::Stats { handover, clear, answer }).is_ok()
-                && let Ok(stats) = figures.recv()
-            {
-                return stats;
-            }
-        }
-        let mut inner = self.lock();
-        let Some(last) = &mut inner.last_stats else { return Stats::default() };
-        let stats = (**last).clone();
-        if clear {
-            last.clear_interval();
-        }
-        stats
+    /// The figures as of some milliseconds ago, or the last ones if the connection is at its end.
+    pub(crate) fn stats(&self, clear: bool, instantaneous: bool) -> Stats {
+        let mut figures = self.figures();
+        let Figures { snapshot: Some(snapshot), interval, last } = &mut *figures else {
+            return Stats::default();
+        };
+        let now = if *last { snapshot.at() } else { time_now() };
+        interval.stats(snapshot, now, clear, instantaneous)
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn option(self: &Arc<Self>, option: SocketOption) -> Result<OptionValue, ConfigError> {
         if option == SocketOption::RcvData {
-            let held = self.stats(false).pkt_rcv_buf;
+            let held = self.figures().snapshot.as_ref().map_or(0, |now| now.receive_buffer_packets());
             let unread = u64::try_from(self.unread.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
             return Ok(facts::count(held.saturating_add(unread)));
         }
@@ -395,18 +398,17 @@ impl Handover {
         option: SocketOption,
         value: OptionValue,
     ) -> Result<(), Error> {
-        let mut config = self.lock().config.clone();
-        config.set_in(Stage::Active, option, value.clone())?;
-        if !facts::is_of_the_call(option) {
-            let (answer, result) = mpsc::channel();
-            let command = Command::Set { handover: Arc::clone(self), option, value: value.clone(), answer };
-            self.inbox.send(command).map_err(|_| Error::RuntimeDown)?;
-            match result.recv() {
-                Ok(result) => result?,
-                Err(_) => return Err(Error::Closed(self.close_reason().unwrap_or(ConnectionError::Closed))),
-            }
+        let mut inner = self.lock();
+        if let Phase::Closed(reason) = inner.phase {
+            return Err(Error::Closed(reason));
         }
-        self.lock().config.set(option, value)?;
+        inner.config.set_in(Stage::Active, option, value.clone())?;
+        drop(inner);
+        if !facts::is_of_the_call(option) {
+            // Whatever is sent after this is sent after the change.
+            let command = Command::Set { handover: Arc::clone(self), option, value };
+            self.inbox.send(command).map_err(|_| Error::RuntimeDown)?;
+        }
         Ok(())
     }
 
@@ -436,6 +438,7 @@ impl Handover {
             }
             let until = *until.get_or_insert_with(|| deadline(duration(inner.config.send_timeout())));
             let in_time;
+            self.check_process()?;
             (inner, in_time) = wait(inner, &self.writers, until, |inner| &mut inner.writing);
             if !in_time {
                 return Err(Error::Timeout { what: "send" });
@@ -476,11 +479,17 @@ impl Handover {
             }
             let until = *until.get_or_insert_with(|| deadline(duration(inner.config.receive_timeout())));
             let in_time;
+            self.check_process()?;
             (inner, in_time) = wait(inner, &self.readers, until, |inner| &mut inner.reading);
             if !in_time {
                 return Err(Error::Timeout { what: "receive" });
             }
         }
+    }
+
+    /// In a child made by a fork nobody serves the connection, and a wait would have no end.
+    fn check_process(&self) -> Result<(), Error> {
+        if self.inbox.is_foreign() { Err(Error::RuntimeDown) } else { Ok(()) }
     }
 
     /// Whether the calling thread may wait. A task that would wait is put down to be woken.
@@ -538,6 +547,20 @@ impl Handover {
         Fetched { room: inner.room, wants_room: inner.wants_room }
     }
 
+    /// Publishes how the connection stands; false if somebody is looking at the figures just now.
+    pub(super) fn publish(&self, snapshot: impl FnOnce() -> Snapshot) -> bool {
+        let mut figures = match self.figures.try_lock() {
+            Ok(figures) => figures,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        match &mut figures.snapshot {
+            Some(old) => **old = snapshot(),
+            none => *none = Some(Box::new(snapshot())),
+        }
+        true
+    }
+
     /// Hands over what is due.
     pub(super) fn deliver(&self, parcel: &mut Parcel, calls: &mut Calls) {
         let mut inner = self.lock();
@@ -584,14 +607,18 @@ impl Handover {
     }
 
     /// The connection is over.
-    pub(super) fn set_closed(&self, reason: ConnectionError, stats: Stats, calls: &mut Calls) {
+    pub(super) fn set_closed(&self, reason: ConnectionError, last: Option<Snapshot>, calls: &mut Calls) {
+        if let Some(last) = last {
+            let mut figures = self.figures();
+            figures.snapshot = Some(Box::new(last));
+            figures.last = true;
+        }
         let mut inner = self.lock();
         // The first reason is the cause of the others.
         inner.phase = match inner.phase {
             Phase::Ending(first) | Phase::Closed(first) => Phase::Closed(first),
             Phase::Connecting | Phase::Connected | Phase::Closing => Phase::Closed(reason),
         };
-        inner.last_stats = Some(Box::new(stats));
         inner.outgoing = Feed::default();
         inner.room = 0;
         self.call_everybody(&mut inner, calls);
@@ -629,7 +656,7 @@ impl Watched for Handover {
         };
         Readiness {
             readable: !inner.incoming.is_empty() || closed,
-            writable: inner.check_room().is_ok() || closed,
+            writable: closed || !matches!(inner.check_room(), Err(Error::WouldBlock | Error::NotConnected)),
             error: failed,
             closed,
         }
@@ -639,7 +666,7 @@ impl Watched for Handover {
         let mut inner = self.lock();
         // The state may hold already.
         registration.raise();
-        inner.watchers.push(registration);
+        Registration::enlist(&mut inner.watchers, registration);
     }
 
     fn unwatch(&self, registered: &dyn Fn(&Registration) -> bool) {

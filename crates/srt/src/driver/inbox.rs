@@ -8,10 +8,9 @@ use std::sync::{
 
 use srt_io::{UdpSocket, Waker};
 use srt_protocol::{
-    config::{ConfigError, OptionValue, SocketOption},
+    config::{OptionValue, SocketOption},
     connection::CallerSetup,
-    endpoint::{EndpointStats, Incoming},
-    stats::Stats,
+    endpoint::Incoming,
 };
 
 use super::{
@@ -29,6 +28,8 @@ pub(crate) struct Inbox {
     waker: Waker,
     /// Connections and listeners of the worker: new ports go where there are fewest.
     load: AtomicUsize,
+    /// The process whose thread the worker is.
+    process: u32,
 }
 
 #[derive(Debug, Default)]
@@ -57,17 +58,8 @@ pub(crate) enum Command {
     Decide { listening: Arc<Listening>, incoming: Box<Incoming>, decision: Decision },
     /// End a connection, in order or at once.
     Close { handover: Arc<Handover>, abort: bool },
-    /// Tell the figures of a connection.
-    Stats { handover: Arc<Handover>, clear: bool, answer: mpsc::Sender<Stats> },
-    /// Tell what a listener's port has dropped.
-    PortStats { port: Arc<PortShared>, answer: mpsc::Sender<EndpointStats> },
-    /// Change an option of a live connection.
-    Set {
-        handover: Arc<Handover>,
-        option: SocketOption,
-        value: OptionValue,
-        answer: mpsc::Sender<Result<(), ConfigError>>,
-    },
+    /// Change an option of a live connection; the value is an allowed one.
+    Set { handover: Arc<Handover>, option: SocketOption, value: OptionValue },
     /// End all connections, in order or at once, and then the thread.
     Finish { abort: bool },
 }
@@ -86,13 +78,14 @@ impl Inbox {
             state: AtomicU8::new(AWAKE),
             waker,
             load: AtomicUsize::new(0),
+            process: std::process::id(),
         }
     }
 
     /// Gives the worker an order; gives it back if the worker is gone.
     pub(crate) fn send(&self, command: Command) -> Result<(), Box<Command>> {
         let mut queue = self.lock();
-        if queue.down {
+        if queue.down || self.is_foreign() {
             return Err(Box::new(command));
         }
         queue.commands.push(command);
@@ -143,6 +136,16 @@ impl Inbox {
         queue.down = true;
         mail.commands.append(&mut queue.commands);
         mail.touched.append(&mut queue.touched);
+    }
+
+    /// The worker is gone, or never was in this process.
+    pub(super) fn is_down(&self) -> bool {
+        self.lock().down || self.is_foreign()
+    }
+
+    /// We are a child made by a fork, and the worker stayed with the parent.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.process != std::process::id()
     }
 
     pub(super) fn load(&self) -> usize {

@@ -187,8 +187,7 @@ impl Listening {
 
     /// Nobody holds the listener any more.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let watchers = std::mem::take(&mut self.lock().watchers);
-        drop(watchers);
+        Registration::end_all(std::mem::take(&mut self.lock().watchers));
         self.close(false);
     }
 
@@ -197,14 +196,11 @@ impl Listening {
     }
 
     pub(crate) fn stats(&self) -> ListenerStats {
-        let (answer, figures) = mpsc::channel();
-        let asked = self.inbox().send(Command::PortStats { port: Arc::clone(&self.port), answer }).is_ok();
-        let port = if asked { figures.recv().unwrap_or_default() } else { EndpointStats::default() };
         ListenerStats {
             accepted: self.accepted.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
             backlog_full: self.backlog_full.load(Ordering::Relaxed),
-            port,
+            port: self.port.stats(),
         }
     }
 
@@ -277,7 +273,7 @@ impl Watched for Listening {
     fn watch(&self, registration: Arc<Registration>) {
         let mut inner = self.lock();
         registration.raise();
-        inner.watchers.push(registration);
+        Registration::enlist(&mut inner.watchers, registration);
     }
 
     fn unwatch(&self, registered: &dyn Fn(&Registration) -> bool) {

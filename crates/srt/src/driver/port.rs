@@ -11,7 +11,7 @@ use std::{
 };
 
 use srt_io::{UdpOptions, UdpSocket};
-use srt_protocol::types::SocketId;
+use srt_protocol::{endpoint::EndpointStats, types::SocketId};
 
 use super::{
     inbox::{Command, Inbox},
@@ -49,6 +49,8 @@ pub(crate) struct PortShared {
     slot: AtomicU32,
     /// IDs in use on the port.
     ids: Mutex<HashSet<u32>>,
+    /// What the port received for nobody, as the worker told last.
+    stats: Mutex<EndpointStats>,
 }
 
 /// The right to use a port, which keeps it open.
@@ -74,7 +76,7 @@ impl Registry {
     pub(super) fn open(
         self: &Arc<Self>,
         wanted: &Wanted,
-        choose: impl FnOnce() -> Arc<Inbox>,
+        choose: impl FnOnce() -> Result<Arc<Inbox>, Error>,
     ) -> Result<Lease, Error> {
         let mut ports = self.lock();
         while wanted.local.port() != 0
@@ -90,7 +92,7 @@ impl Registry {
             ports = self.freed.wait(ports).unwrap_or_else(PoisonError::into_inner);
         }
         let socket = UdpSocket::bind(wanted.local, &wanted.options)?;
-        let inbox = choose();
+        let inbox = choose()?;
         let port = Arc::new(PortShared {
             local: socket.local_addr(),
             options: wanted.options.clone(),
@@ -99,6 +101,7 @@ impl Registry {
             registry: Arc::downgrade(self),
             slot: AtomicU32::new(NOWHERE),
             ids: Mutex::new(HashSet::new()),
+            stats: Mutex::default(),
         });
         let mut cookie_secret = [0; 16];
         getrandom::fill(&mut cookie_secret).map_err(no_entropy)?;
@@ -207,6 +210,15 @@ impl PortShared {
         }
     }
 
+    /// What the port received for nobody.
+    pub(super) fn stats(&self) -> EndpointStats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_stats(&self, stats: EndpointStats) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+
     fn ids(&self) -> MutexGuard<'_, HashSet<u32>> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,7 +231,10 @@ impl PortShared {
         entry.users = entry.users.saturating_sub(1);
         entry.leaving = entry.leaving.saturating_sub(usize::from(listener));
         self.inbox.drop_load();
-        entry.users == 0
+        let last = entry.users == 0;
+        drop(ports);
+        registry.freed.notify_all(); // who waits for the port may find now that it will not be closed
+        last
     }
 }
 

@@ -59,6 +59,7 @@ struct Inner {
     inboxes: Vec<Arc<Inbox>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     running: Arc<Running>,
+    /// Each worker holds it as well: it must outlive the last port.
     registry: Arc<Registry>,
     callbacks: Arc<Callbacks>,
     down: AtomicBool,
@@ -84,10 +85,10 @@ impl Runtime {
     /// [`Error::Start`] if the system gives no more threads or file descriptors.
     pub fn new(workers: usize) -> Result<Self, Error> {
         let running = Arc::new(Running { count: Mutex::new(0), fewer: Condvar::new() });
-        let callbacks = Arc::new(Callbacks::default());
+        let (callbacks, registry) = (Arc::new(Callbacks::default()), Arc::new(Registry::default()));
         let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
         for number in 0..workers.max(1) {
-            let started = start_worker(number, &callbacks, &running);
+            let started = start_worker(number, &callbacks, &registry, &running);
             let (inbox, thread) = match started {
                 Ok(started) => started,
                 Err(error) => {
@@ -102,7 +103,7 @@ impl Runtime {
             inboxes,
             threads: Mutex::new(threads),
             running,
-            registry: Arc::new(Registry::default()),
+            registry,
             callbacks,
             down: AtomicBool::new(false),
         };
@@ -145,6 +146,9 @@ impl Runtime {
     /// used again at once, and is started anew; another one is of no use any more.
     pub fn shutdown(&self, patience: Duration) -> bool {
         self.inner.down.store(true, Ordering::Release);
+        if self.inner.inboxes.iter().any(|inbox| inbox.is_foreign()) {
+            return true; // the threads stayed with the parent process
+        }
         finish(&self.inner.inboxes, false);
         let in_order = self.inner.running.wait_for_none(Some(time_now() + Micros::from(patience)));
         if !in_order {
@@ -214,8 +218,12 @@ impl Runtime {
         let shareable = options.config().reuse_addr();
         let wanted = Wanted { local, options: options.udp(), shareable, listening };
         self.inner.registry.open(&wanted, || {
-            let least = self.inner.inboxes.iter().min_by_key(|inbox| inbox.load());
-            Arc::clone(least.expect("a runtime has at least one worker"))
+            let alive = self.inner.inboxes.iter().filter(|inbox| !inbox.is_down());
+            alive.min_by_key(|inbox| inbox.load()).map(Arc::clone).ok_or_else(|| {
+                // Every worker has failed, and the log says how: whoever wants a default runtime gets a new one.
+                self.inner.down.store(true, Ordering::Release);
+                Error::RuntimeDown
+            })
         })
     }
 }
@@ -265,11 +273,12 @@ impl Drop for Alive {
 fn start_worker(
     number: usize,
     callbacks: &Arc<Callbacks>,
+    registry: &Arc<Registry>,
     running: &Arc<Running>,
 ) -> std::io::Result<(Arc<Inbox>, JoinHandle<()>)> {
     let poller = Poller::new()?;
     let inbox = Arc::new(Inbox::new(poller.waker()));
-    let worker = Worker::new(Arc::clone(&inbox), Arc::clone(callbacks), poller);
+    let worker = Worker::new(Arc::clone(&inbox), Arc::clone(callbacks), Arc::clone(registry), poller);
     let alive = Alive::new(running);
     let thread = thread::Builder::new().name(format!("srt-worker-{number}")).spawn(move || {
         let _alive = alive; // dropped after the worker, whose end it tells

@@ -1,6 +1,7 @@
 //! Who waits for a socket: threads, tasks and pollers, and how each is told.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, MutexGuard, PoisonError},
     task::Waker,
     time::Duration,
@@ -86,7 +87,10 @@ impl Calls {
     pub(super) fn make(&mut self) {
         Registration::raise_all(self.raised.drain(..));
         for waker in self.tasks.drain(..) {
-            waker.wake();
+            // An executor may run the task here and now. Its panic is not to end the worker.
+            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                tracing::error!("a task panicked when it was woken");
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use srt_io::{SendItem, UdpSocket};
 use srt_protocol::{
     connection::{Transmit, TransmitBatch},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, EndpointStats},
     types::SocketId,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Wire {
     pub(super) backlog: usize,
     /// Connections that have something to send once it is not.
     patient: Vec<u32>,
+    /// What the application knows of the endpoint's figures.
+    published: EndpointStats,
 }
 
 /// Datagrams that were not sent yet.
@@ -82,6 +84,7 @@ impl Wire {
             busy: false,
             backlog: 0,
             patient: Vec::new(),
+            published: EndpointStats::default(),
         }
     }
 
@@ -164,6 +167,15 @@ impl Wire {
                 unsent.offset += report.offset;
             }
             self.blocked = report.blocked;
+        }
+    }
+
+    /// Tells the application what came for nobody, where that has changed.
+    pub(super) fn publish(&mut self) {
+        let stats = self.endpoint.stats();
+        if *stats != self.published {
+            self.published = *stats;
+            self.shared.set_stats(*stats);
         }
     }
 

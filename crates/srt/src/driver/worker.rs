@@ -14,9 +14,9 @@ use std::{
 use srt_io::{Clock, Events, Interest, Poller, RecvBatch, UdpSocket};
 use srt_protocol::{
     connection::{CallerSetup, Connection, ConnectionError},
-    endpoint::{EndpointStats, Incoming, Route},
+    endpoint::{Incoming, Route},
     handshake::RejectReason,
-    stats::Stats,
+    stats::Snapshot,
     time::Instant,
 };
 
@@ -27,7 +27,7 @@ use super::{
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
     pace::Pace,
-    port::{Lease, PortShared},
+    port::{Lease, PortShared, Registry},
     slab::Slab,
     timers::Timers,
     wire::Wire,
@@ -38,6 +38,8 @@ use super::{
 pub(super) struct Worker {
     inbox: Arc<Inbox>,
     callbacks: Arc<Callbacks>,
+    /// Held so that ports can be given back however late it is.
+    _registry: Arc<Registry>,
     poller: Poller,
     clock: Clock,
     events: Events,
@@ -63,10 +65,16 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(inbox: Arc<Inbox>, callbacks: Arc<Callbacks>, poller: Poller) -> Self {
+    pub(super) fn new(
+        inbox: Arc<Inbox>,
+        callbacks: Arc<Callbacks>,
+        registry: Arc<Registry>,
+        poller: Poller,
+    ) -> Self {
         Self {
             inbox,
             callbacks,
+            _registry: registry,
             poller,
             clock: Clock::new(),
             events: Events::default(),
@@ -171,25 +179,13 @@ impl Worker {
                     self.make_due(handover.slot());
                 }
             }
-            // A connection that is not there any more has left its last figures; the answer is that there is none.
-            Command::Stats { handover, clear, answer } => {
+            Command::Set { handover, option, value } => {
                 if let Some(carried) = self.carried.get_mut(handover.slot()) {
-                    // What waits in the hand-over was sent before the question.
+                    // What was sent before the change goes as it was then.
                     carried.fetch(now, &mut self.tools);
-                    answer.send(carried.connection.stats(now, clear)).ok();
-                    self.make_due(handover.slot());
-                }
-            }
-            Command::PortStats { port, answer } => {
-                let stats = self
-                    .wires
-                    .get(port.slot())
-                    .map_or_else(EndpointStats::default, |wire| *wire.endpoint.stats());
-                answer.send(stats).ok();
-            }
-            Command::Set { handover, option, value, answer } => {
-                if let Some(carried) = self.carried.get_mut(handover.slot()) {
-                    answer.send(carried.connection.set_option(now, option, value)).ok();
+                    if let Err(error) = carried.connection.set_option(now, option, value) {
+                        tracing::error!(%error, "an option that was allowed is not");
+                    }
                     self.make_due(handover.slot());
                 }
             }
@@ -253,6 +249,7 @@ impl Worker {
             wire.backlog = 0;
             self.pace.too_long();
         }
+        wire.publish();
         if handshakes {
             self.make_busy(key);
         }
@@ -348,7 +345,7 @@ impl Worker {
         while let Some(key) = self.ended.pop() {
             let Some(carried) = self.carried.remove(key) else { continue };
             self.timers.set(key, None);
-            let Carried { mut connection, handover, port, lease, .. } = carried;
+            let Carried { connection, handover, port, lease, .. } = carried;
             if let Some(wire) = self.wires.get_mut(port) {
                 wire.remove(handover.id());
             }
@@ -356,7 +353,7 @@ impl Worker {
                 self.shut(&port);
             }
             let reason = connection.close_reason().unwrap_or(ConnectionError::Closed);
-            bid_farewell(&handover, reason, connection.stats(now, false), &mut self.tools);
+            bid_farewell(&handover, reason, Some(connection.snapshot(now)), &mut self.tools);
         }
     }
 
@@ -384,8 +381,11 @@ impl Worker {
         if let Some(wire) = self.wires.get(key)
             && let Err(error) = self.poller.add(&wire.socket, u64::from(key), Interest::READABLE)
         {
-            // Out of memory or of watches: calls on this port time out.
+            // Out of memory or of watches: whoever wants to use the port finds it gone.
             tracing::error!(local = %port.local(), %error, "a UDP port cannot be watched");
+            self.wires.remove(key);
+            port.set_slot(super::slab::NOWHERE);
+            port.closed();
         }
     }
 
@@ -401,13 +401,16 @@ impl Worker {
     }
 
     fn listen(&mut self, listening: Arc<Listening>, lease: Lease) {
-        if self.finishing {
+        let Some(wire) = self.wires.get_mut(listening.port.slot()).filter(|_| !self.finishing) else {
             listening.end();
             return;
-        }
-        let Some(wire) = self.wires.get_mut(listening.port.slot()) else { return };
+        };
         wire.endpoint.listen(listening.config.clone(), listening.backlog);
-        wire.listening = Some((listening, lease));
+        if let Some((earlier, lease)) = wire.listening.replace((listening, lease)) {
+            // It is closed, and the order to end it comes after that to start the next one.
+            earlier.end();
+            lease.end_of_listener();
+        }
     }
 
     fn unlisten(&mut self, listening: &Arc<Listening>, done: Option<mpsc::Sender<()>>) {
@@ -432,7 +435,7 @@ impl Worker {
     fn connect(&mut self, now: Instant, handover: Arc<Handover>, lease: Lease, setup: CallerSetup) {
         let port = lease.port().slot();
         let Some(wire) = self.wires.get_mut(port).filter(|_| !self.finishing) else {
-            bid_farewell(&handover, ConnectionError::Closed, Stats::default(), &mut self.tools);
+            bid_farewell(&handover, ConnectionError::Closed, None, &mut self.tools);
             return;
         };
         wire.endpoint.register(setup.id, setup.peer);
@@ -506,6 +509,11 @@ impl Worker {
         }
         let config = match decision {
             _ if self.finishing || listening.is_closed() => Err(RejectReason::Close),
+            // While the hook looked at this one others may have taken the last places.
+            Decision::Accept | Decision::AcceptWith(_) if listening.ready() >= listening.backlog => {
+                listening.backlog_full.fetch_add(1, Ordering::Relaxed);
+                Err(RejectReason::Backlog)
+            }
             Decision::Reject(reason) => {
                 listening.rejected.fetch_add(1, Ordering::Relaxed);
                 Err(reason)
@@ -575,7 +583,7 @@ impl Drop for Worker {
         for command in mail.commands {
             match command {
                 Command::Connect { handover, .. } => {
-                    bid_farewell(&handover, ConnectionError::Closed, Stats::default(), &mut self.tools);
+                    bid_farewell(&handover, ConnectionError::Closed, None, &mut self.tools);
                 }
                 Command::Listen { listening, .. } => {
                     listening.end();
@@ -584,8 +592,8 @@ impl Drop for Worker {
             }
         }
         for key in self.carried.keys() {
-            let Some(Carried { mut connection, handover, .. }) = self.carried.remove(key) else { continue };
-            bid_farewell(&handover, ConnectionError::Closed, connection.stats(now, false), &mut self.tools);
+            let Some(Carried { connection, handover, .. }) = self.carried.remove(key) else { continue };
+            bid_farewell(&handover, ConnectionError::Closed, Some(connection.snapshot(now)), &mut self.tools);
         }
         for key in self.wires.keys() {
             let Some(wire) = self.wires.remove(key) else { continue };
@@ -628,9 +636,14 @@ impl Drop for Verdict {
 }
 
 /// Leaves the last word on a connection with the application.
-fn bid_farewell(handover: &Arc<Handover>, reason: ConnectionError, stats: Stats, tools: &mut Tools) {
+fn bid_farewell(
+    handover: &Arc<Handover>,
+    reason: ConnectionError,
+    last: Option<Snapshot>,
+    tools: &mut Tools,
+) {
     handover.set_slot(super::slab::NOWHERE);
-    handover.set_closed(reason, stats, &mut tools.calls);
+    handover.set_closed(reason, last, &mut tools.calls);
 }
 
 /// Watches a port's socket for what it waits for now.

@@ -9,6 +9,11 @@
 //! packets that could not be decrypted, where they are payload alone. All counters are unsigned and wide; the C ABI
 //! narrows them to its types.
 
+mod snapshot;
+
+pub use self::snapshot::{BufferSize, Interval, Snapshot};
+pub(crate) use self::snapshot::{Counts, float};
+
 /// Builds [`Stats`] and [`Stats::fields`] from one list of fields.
 macro_rules! stats {
     ($($(#[doc = $doc:literal])+ $name:literal $field:ident: $kind:ident;)+) => {
@@ -229,49 +234,6 @@ impl core::fmt::Display for StatValue {
             Self::UInt(count) => count.fmt(out),
             Self::Float(figure) => figure.fmt(out),
         }
-    }
-}
-
-impl Stats {
-    /// Begins the interval anew in a snapshot that is kept: its interval fields become zero.
-    pub fn clear_interval(&mut self) {
-        *self = Self {
-            pkt_sent: 0,
-            pkt_recv: 0,
-            pkt_snd_loss: 0,
-            pkt_rcv_loss: 0,
-            pkt_retrans: 0,
-            pkt_rcv_retrans: 0,
-            pkt_sent_ack: 0,
-            pkt_recv_ack: 0,
-            pkt_sent_nak: 0,
-            pkt_recv_nak: 0,
-            mbps_send_rate: 0.0,
-            mbps_recv_rate: 0.0,
-            us_snd_duration: 0,
-            pkt_reorder_distance: 0,
-            pkt_rcv_avg_belated_time: 0.0,
-            pkt_rcv_belated: 0,
-            pkt_snd_drop: 0,
-            pkt_rcv_drop: 0,
-            pkt_rcv_undecrypt: 0,
-            byte_sent: 0,
-            byte_recv: 0,
-            byte_rcv_loss: 0,
-            byte_retrans: 0,
-            byte_snd_drop: 0,
-            byte_rcv_drop: 0,
-            byte_rcv_undecrypt: 0,
-            pkt_snd_filter_extra: 0,
-            pkt_rcv_filter_extra: 0,
-            pkt_rcv_filter_supply: 0,
-            pkt_rcv_filter_loss: 0,
-            pkt_sent_unique: 0,
-            pkt_recv_unique: 0,
-            byte_sent_unique: 0,
-            byte_recv_unique: 0,
-            ..self.clone()
-        };
     }
 }
 
