@@ -65,6 +65,12 @@ pub enum Error {
     /// The socket is closed, or the connection has ended.
     #[error("{0}")]
     Closed(ConnectionError),
+    /// The peer reported an error of its own with what it receives (PEERERROR). This message was not taken; the connection lives on.
+    #[error("the peer reported error {code} with what it receives; the connection lives on")]
+    Peer {
+        /// libsrt's error code: 4000 is a failure to write to its file system.
+        code: u32,
+    },
     /// The listener is closed.
     #[error("the listener is closed")]
     ListenerClosed,
@@ -150,6 +156,7 @@ impl From<Error> for io::Error {
             }
             Error::Connect { .. } => io::ErrorKind::ConnectionRefused,
             Error::WouldBlock => io::ErrorKind::WouldBlock,
+            Error::Peer { .. } => io::ErrorKind::Other,
             Error::Closed(ConnectionError::PeerShutdown) => io::ErrorKind::UnexpectedEof,
             Error::Closed(ConnectionError::PeerIdle) => io::ErrorKind::ConnectionReset,
             Error::NotConnected | Error::Closed(_) | Error::ListenerClosed | Error::RuntimeDown => {

@@ -20,9 +20,6 @@ pub enum ConnectionError {
     /// Nothing was heard of the peer for PEERIDLETIMEO.
     #[error("the peer fell silent for longer than PEERIDLETIMEO")]
     PeerIdle,
-    /// The peer reported an error of its own (PEERERROR).
-    #[error("the peer reported error {0}")]
-    PeerError(u32),
     /// We closed it.
     #[error("the connection was closed")]
     Closed,

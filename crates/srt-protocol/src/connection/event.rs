@@ -45,6 +45,9 @@ pub enum Event {
     PeerGone(ConnectionError),
     /// The connection has ended.
     Closed(ConnectionError),
+    /// The peer reports an error of its own with what it receives (PEERERROR, draft §3.2.10). The connection lives on;
+    /// libsrt fails one call to send for it.
+    PeerError(u32),
     /// Packets that did not come in time were given up (receiver TLPKTDROP).
     Skipped(Skipped),
     /// Packets that could not be sent in time were given up (sender TLPKTDROP): this many.

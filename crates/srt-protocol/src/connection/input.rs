@@ -1,6 +1,6 @@
 //! Packet kind → room.
 
-use super::{Connection, ConnectionError, End, Established, Phase};
+use super::{Connection, ConnectionError, End, Established, Event, Phase};
 use crate::{
     packet::{Control, ControlPacket, DataPacket, KeyFlag, Packet},
     stream::Insertion,
@@ -23,7 +23,7 @@ pub(super) fn handle(connection: &mut Connection, now: Instant, datagram: &[u8])
             Control::Shutdown => connection.end(now, ConnectionError::PeerShutdown),
             _ => {}
         },
-        (Phase::Connecting(_), Packet::Data(_)) | (Phase::Closed(_), _) => {}
+        (Phase::Connecting(_), Packet::Data(_)) | (Phase::Declining(..) | Phase::Closed(_), _) => {}
     }
 }
 
@@ -38,6 +38,7 @@ fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<
         Control::Ack(ack) => {
             if let Some(next) = established.link.on_ack(ack) {
                 established.send.release(next);
+                established.last_progress_at = now;
                 established.note_idle(now);
             }
         }
@@ -57,7 +58,7 @@ fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<
             }
         }
         Control::Shutdown => connection.peer_is_gone(now, ConnectionError::PeerShutdown),
-        Control::PeerError(code) => connection.peer_is_gone(now, ConnectionError::PeerError(*code)),
+        Control::PeerError(code) => connection.push_event(Event::PeerError(*code)),
         // A repeated conclusion is answered by the endpoint; the rest says only that the peer is there.
         _ => {}
     }
@@ -78,8 +79,13 @@ impl Established {
         }
         self.sample_buffers(now);
         let insertion = self.receive.insert(now, &data.header, data.payload);
-        if insertion != Insertion::NoRoom {
-            self.link.on_data(now, &data.header, data.payload.len(), &self.receive);
+        match insertion {
+            Insertion::NoRoom => self.link.on_no_room(data.payload.len()),
+            Insertion::Duplicate if data.header.seq.is_before(self.link.first_missing()) => {
+                self.receive.on_acknowledged_duplicate(now, data.header.timestamp);
+                self.link.on_data(now, &data.header, data.payload.len(), &self.receive);
+            }
+            _ => self.link.on_data(now, &data.header, data.payload.len(), &self.receive),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     congestion::LiveRate,
     handshake::{
+        RejectReason,
         caller::{Caller, Outcome},
         negotiate::Agreement,
     },
@@ -110,6 +111,8 @@ pub struct Connection {
 #[derive(Debug)]
 enum Phase {
     Connecting(Caller),
+    /// The listener believes in a connection that we do not want; it is to be told.
+    Declining(SocketId, RejectReason),
     Established(Box<Established>),
     Closed(ConnectionError),
 }
@@ -126,6 +129,8 @@ struct Established {
     next_new: SeqNumber,
     /// When a packet left for the first time last.
     last_new_at: Instant,
+    /// When the peer acknowledged something last.
+    last_progress_at: Instant,
     end: End,
     averages: Averages,
     /// Since when there is something to send or to be acknowledged.
@@ -216,7 +221,7 @@ impl Connection {
                 }
                 self.go_on_ending(now);
             }
-            Phase::Closed(_) => {}
+            Phase::Declining(..) | Phase::Closed(_) => {}
         }
     }
 
@@ -228,7 +233,7 @@ impl Connection {
     /// [`SendError`]; nothing is taken then.
     pub fn send(&mut self, now: Instant, message: Message<'_>) -> Result<Sent, SendError> {
         let established = match &mut self.phase {
-            Phase::Connecting(_) => return Err(SendError::NotConnected),
+            Phase::Connecting(_) | Phase::Declining(..) => return Err(SendError::NotConnected),
             Phase::Closed(reason) => return Err(SendError::Closed(*reason)),
             Phase::Established(established) => established,
         };
@@ -256,7 +261,7 @@ impl Connection {
     /// [`RecvError::Empty`] where nothing is due now; [`RecvError::Closed`] where nothing will come any more.
     pub fn recv(&mut self, now: Instant, into: &mut Vec<u8>) -> Result<Received, RecvError> {
         let established = match &mut self.phase {
-            Phase::Connecting(_) => return Err(RecvError::NotConnected),
+            Phase::Connecting(_) | Phase::Declining(..) => return Err(RecvError::NotConnected),
             Phase::Closed(reason) => return Err(RecvError::Closed(*reason)),
             Phase::Established(established) => established,
         };
@@ -284,7 +289,7 @@ impl Connection {
     /// the wait where it is set. What was received and not handed out is forgotten.
     pub fn close(&mut self, now: Instant) {
         match &mut self.phase {
-            Phase::Connecting(_) => self.end(now, ConnectionError::Closed),
+            Phase::Connecting(_) | Phase::Declining(..) => self.end(now, ConnectionError::Closed),
             Phase::Established(established) => match established.end {
                 End::NotYet => {
                     established.end = End::Closing(now);
@@ -305,7 +310,7 @@ impl Connection {
                 End::Goodbye { .. } => {}
                 End::Broken(reason) => self.end(now, reason),
             },
-            Phase::Connecting(_) => self.end(now, ConnectionError::Closed),
+            Phase::Connecting(_) | Phase::Declining(..) => self.end(now, ConnectionError::Closed),
             Phase::Closed(_) => {}
         }
     }
@@ -346,6 +351,7 @@ impl Connection {
     pub fn next_timeout(&self) -> Option<Deadline> {
         match &self.phase {
             Phase::Closed(_) => None,
+            Phase::Declining(..) => Some(Deadline::new(Instant::default(), Timer::Close)),
             Phase::Connecting(caller) => Deadline::earlier(
                 Some(Deadline::new(caller.send_at(), Timer::Handshake)),
                 Some(Deadline::new(caller.gives_up_at(&self.config), Timer::ConnectTimeout)),
@@ -381,7 +387,7 @@ impl Connection {
     #[must_use]
     pub const fn state(&self) -> State {
         match &self.phase {
-            Phase::Connecting(_) => State::Connecting,
+            Phase::Connecting(_) | Phase::Declining(..) => State::Connecting,
             Phase::Closed(_) => State::Closed,
             Phase::Established(established) => match established.end {
                 End::NotYet => State::Connected,
@@ -396,6 +402,7 @@ impl Connection {
     pub const fn close_reason(&self) -> Option<ConnectionError> {
         match &self.phase {
             Phase::Connecting(_) => None,
+            Phase::Declining(_, reason) => Some(ConnectionError::Rejected(*reason)),
             Phase::Closed(reason) => Some(*reason),
             Phase::Established(established) => match established.end {
                 End::NotYet => None,
@@ -528,6 +535,7 @@ impl Connection {
             receive: ReceiveBuffer::new(receive),
             rate,
             last_new_at: Instant::default(),
+            last_progress_at: now,
             end: End::NotYet,
             averages: Averages::new(now),
             busy_since: None,
@@ -545,6 +553,7 @@ impl Connection {
             Outcome::Continues => {}
             Outcome::Established(agreed) => self.establish(now, *agreed, now, timestamp),
             Outcome::Rejected(reason) => self.end(now, ConnectionError::Rejected(reason)),
+            Outcome::Declined(reason) => self.phase = Phase::Declining(answer.socket_id, reason),
         }
     }
 
@@ -628,22 +637,23 @@ impl Established {
         let linger = config.linger();
         let bound = (!linger.is_zero()).then(|| asked + linger);
         let all_sent = !self.next_new.is_before(self.send.next());
+        // A peer that takes nothing any more is not waited for, nor is one that claims a fantastic round trip.
+        let latency = self.negotiated.peer_latency.unwrap_or_default();
+        let progress = asked.max(self.last_new_at).max(self.last_progress_at);
+        let given_up = Some(progress + latency + END_WAIT).filter(|_| bound.is_none());
         let natural = match self.negotiated.peer_latency {
             _ if self.last_new_at == Instant::default() && all_sent => Some(asked), // nothing was ever sent
             Some(_) if !self.negotiated.peer_tlpktdrop && !self.send.is_empty() => {
-                Some(asked + END_WAIT).filter(|_| bound.is_none()) // the peer waits for what is missing
+                None // the peer waits for what is missing
             }
             Some(latency) => {
                 let way = self.link.rtt().longest_half() + self.link.rtt().variance() * 4 + END_MARGIN;
                 all_sent.then(|| self.last_new_at + latency + way)
             }
             None if self.send.is_empty() => Some(asked),
-            None => Some(asked + END_WAIT).filter(|_| bound.is_none()),
+            None => None,
         };
-        match (natural, bound) {
-            (Some(natural), Some(bound)) => Some(natural.min(bound)),
-            (natural, bound) => natural.or(bound),
-        }
+        [natural, bound, given_up].into_iter().flatten().min()
     }
 
     fn next_timeout(&self, config: &Config) -> Option<Deadline> {
@@ -654,8 +664,14 @@ impl Established {
             return Some(Deadline::new(Instant::default(), Timer::Close));
         }
         let mut next = self.link.next_timeout(self.next_new);
-        if self.next_new.is_before(self.send.next()) && self.link.window_left() > 0 {
-            next = Deadline::earlier(next, Some(Deadline::new(self.link.paced_at(), Timer::Pacing)));
+        if self.next_new.is_before(self.send.next()) {
+            let paced = self.link.paced_at();
+            let at = if self.link.window_left() > 0 {
+                Some(paced)
+            } else {
+                self.link.may_knock_at().map(|at| at.max(paced))
+            };
+            next = Deadline::earlier(next, at.map(|at| Deadline::new(at, Timer::Pacing)));
         }
         if let Some(threshold) = self.too_late_after(config)
             && let Some((oldest, _)) = self.send.packet(self.send.first())

@@ -2,9 +2,9 @@
 
 use super::{Connection, ConnectionError, End, Established, Event, Phase, Transmit, TransmitBatch};
 use crate::{
-    packet::{Control, HEADER_SIZE},
-    time::Instant,
-    types::SeqNumber,
+    packet::{Control, ControlPacket, HEADER_SIZE},
+    time::{Instant, Micros},
+    types::{SeqNumber, Timestamp},
 };
 
 pub(super) fn poll(connection: &mut Connection, now: Instant, batch: &mut TransmitBatch) -> Option<Transmit> {
@@ -12,6 +12,13 @@ pub(super) fn poll(connection: &mut Connection, now: Instant, batch: &mut Transm
     let (to, from) = (connection.peer, connection.local_ip);
     match &mut connection.phase {
         Phase::Closed(_) => return None,
+        Phase::Declining(peer_id, reason) => {
+            let (destination, reason) = (*peer_id, *reason);
+            ControlPacket { timestamp: Timestamp::default(), destination, control: Control::Shutdown }
+                .write(batch.buffer());
+            batch.end_datagram();
+            connection.end(now, ConnectionError::Rejected(reason));
+        }
         Phase::Connecting(caller) => {
             if caller.poll(now, &connection.config, batch.buffer()) {
                 batch.end_datagram();
@@ -46,8 +53,12 @@ impl Established {
             return;
         }
         self.link.probe_tail(now, self.next_new);
-        while self.link.may_send(now) {
+        let mut pair = false;
+        while self.link.may_send(now) || pair {
             let Some((seq, len, new)) = self.next_packet(now) else { break };
+            if pair && !new {
+                break;
+            }
             if !batch.takes(len + HEADER_SIZE) {
                 break;
             }
@@ -55,6 +66,8 @@ impl Established {
                 break;
             }
             batch.end_datagram();
+            // Two packets that leave back to back are what the peer measures the path by (draft §5.2.1.3).
+            pair = new && seq.value().is_multiple_of(PROBE_PAIR);
             if new {
                 self.next_new = seq.next();
                 self.last_new_at = now;
@@ -66,20 +79,36 @@ impl Established {
     }
 
     /// The packet to send next, its payload's length, and whether it is a new one.
+    ///
+    /// What is to be sent again is due earlier, and goes first: but where the rate does not suffice for both, new packets
+    /// must not wait for it until they are all too late.
     fn next_packet(&mut self, now: Instant) -> Option<(SeqNumber, usize, bool)> {
-        if let Some(seq) = self.link.peek_resend(now, &self.send) {
+        let new = self.next_new_packet(now);
+        let waited = new.and_then(|new| Some(now.saturating_since(self.send.packet(new.0)?.0.origin)));
+        let patience = (self.negotiated.peer_latency.unwrap_or_default() / 4).max(NEW_MAY_WAIT);
+        if waited.is_none_or(|waited| waited < patience)
+            && let Some(seq) = self.link.peek_resend(now, &self.send)
+        {
             return Some((seq, self.send.packet(seq)?.1.len(), false));
         }
-        while self.link.window_left() > 0 {
+        new
+    }
+
+    fn next_new_packet(&mut self, now: Instant) -> Option<(SeqNumber, usize, bool)> {
+        while self.link.window_left() > 0 || self.link.may_knock_at().is_some_and(|at| at <= now) {
             let seq = self.next_new;
             let (packet, payload) = self.send.packet(seq)?;
             if packet.expires.is_none_or(|at| at > now) {
                 return Some((seq, payload.len(), true));
             }
             self.link.on_expired(seq, packet.msgno);
-            self.send.count_expired(seq);
             self.next_new = seq.next();
         }
         None
     }
 }
+
+/// The second packet of a pair follows the first, whose number is a multiple of this, without a pause.
+const PROBE_PAIR: u32 = 16;
+/// New packets that have waited longer than this, or than a quarter of the latency, go before those that are sent again.
+const NEW_MAY_WAIT: Micros = Micros::from_millis(10);

@@ -71,6 +71,7 @@ impl Established {
             counts: self.counts(now),
             rate: link.rate(),
             max_bw: u64::try_from(config.max_bw()).ok().filter(|&rate| rate > 0),
+            belated_time: Micros::from_micros(receive.counters().belated_us),
             reorder_distance: link.counters().reorder_distance,
             reorder_tolerance: link.reorder_tolerance(),
             window: link.window(),
@@ -105,7 +106,7 @@ impl Established {
             send_dropped: (send.dropped_packets, send.dropped_bytes),
             receive_dropped: receive.dropped_packets,
             undecryptable: self.undecryptable,
-            belated: (receive.belated_packets, receive.belated_us),
+            belated: receive.belated_packets,
             busy_us: self.busy_us + busy,
         }
     }

@@ -51,6 +51,8 @@ pub(crate) enum Outcome {
     Continues,
     Established(Box<(Negotiated, LinkParameters, Agreement)>),
     Rejected(RejectReason),
+    /// The listener accepted, and what it says does not go with our options.
+    Declined(RejectReason),
 }
 
 impl Caller {
@@ -137,7 +139,7 @@ impl Caller {
             }
             (Step::Conclusion { .. }, HandshakeKind::Conclusion) => match self.conclude(config, answer) {
                 Ok(established) => Outcome::Established(Box::new(established)),
-                Err(reason) => Outcome::Rejected(reason),
+                Err(reason) => Outcome::Declined(reason),
             },
             _ => Outcome::Continues, // a repetition of what was answered already
         }

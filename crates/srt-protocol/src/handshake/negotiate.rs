@@ -114,7 +114,8 @@ fn flags(config: &Config, sends_by_time: bool, receives_by_time: bool) -> SrtFla
     for (on, flag) in [
         (sends_by_time, SrtFlags::TSBPDSND),
         (receives_by_time, SrtFlags::TSBPDRCV),
-        (config.tlpktdrop(), SrtFlags::TLPKTDROP),
+        // Without TSBPD nothing is ever too late, and libsrt senders go by this flag alone.
+        (config.tlpktdrop() && receives_by_time, SrtFlags::TLPKTDROP),
         (config.nak_report(), SrtFlags::PERIODICNAK),
         (!config.message_api(), SrtFlags::STREAM),
     ] {

@@ -12,7 +12,7 @@ pub struct LinkCounters {
     pub retransmitted_packets: u64,
     /// Payload bytes of those.
     pub retransmitted_bytes: u64,
-    /// Data packets the peer reported lost.
+    /// Data packets the peer reported lost, each time that they are sent again for it.
     pub reported_lost_packets: u64,
     /// Data packets that came, duplicates and late ones included.
     pub received_packets: u64,
@@ -22,9 +22,9 @@ pub struct LinkCounters {
     pub received_retransmitted_packets: u64,
     /// Packets found missing.
     pub missing_packets: u64,
-    /// ACK packets sent, light ones included.
+    /// Full ACK packets sent.
     pub acks_sent: u64,
-    /// ACK packets that came, light ones included.
+    /// Full ACK packets that came and told something new.
     pub acks_received: u64,
     /// NAK packets sent.
     pub naks_sent: u64,

@@ -15,7 +15,7 @@ use crate::{
     types::SeqNumber,
 };
 
-/// Holes kept at most; beyond that the oldest are left to TLPKTDROP.
+/// Holes kept at most; beyond that the newest ones grow together.
 const HOLES_MAX: usize = 16_384;
 /// The least time between two reports of the same hole.
 const REPEAT_MIN: Micros = Micros::from_millis(10);
@@ -122,6 +122,7 @@ impl Gaps {
         window_max: Micros,
     ) -> (Option<SeqRange>, Option<Filled>) {
         self.packets += 1;
+        self.count_down(now);
         let ahead = seq.distance_from(self.next);
         if ahead < 0 {
             return (None, self.fill(now, seq, retransmitted));
@@ -137,6 +138,22 @@ impl Gaps {
         }
         self.next = seq.next();
         (hole, None)
+    }
+
+    /// A hole that waits for LOSSMAXTTL packets has seen them: its report is due.
+    fn count_down(&mut self, now: Instant) {
+        if self.tolerance == 0 {
+            return;
+        }
+        // Those that wait are the newest, and no more of them than packets are waited for.
+        let waiting = self.holes.iter().rev().take_while(|hole| hole.reports == 0).last();
+        if let Some(hole) = waiting
+            && let Some(at) = hole.report_at
+            && self.packets - hole.found_after >= u64::from(self.tolerance)
+        {
+            let at = at.max(now);
+            self.earliest_report = Some(self.earliest_report.map_or(at, |earliest| earliest.min(at)));
+        }
     }
 
     /// The peer says that `first..=last` will not come on this link.
@@ -281,8 +298,12 @@ impl Gaps {
         deadline: Option<Instant>,
         window_max: Micros,
     ) {
-        if self.holes.len() >= HOLES_MAX {
-            self.holes.pop_front();
+        if self.holes.len() >= HOLES_MAX
+            && let Some(newest) = self.holes.back_mut()
+        {
+            // What lies between counts as missing too: an ACK must not name what never came.
+            newest.last = last;
+            return;
         }
         let report_at = now + self.window.current(now).min(window_max);
         self.holes.push_back(Hole {
@@ -503,9 +524,12 @@ mod tests {
         for n in 3..=5 {
             gaps.on_packet(at(1), seq(n), false, None, NO_LIMIT);
         }
-        assert_eq!(due(&mut gaps, at(20), &rtt), [(1, 1)]);
+        assert_eq!(due(&mut gaps, at(1), &rtt), [(1, 1)]);
         assert_eq!(gaps.tolerance(), 3);
-        for n in 6..=60 {
+        gaps.on_packet(at(2), seq(7), false, None, NO_LIMIT);
+        assert_eq!(due(&mut gaps, at(2), &rtt), []);
+        assert_eq!(due(&mut gaps, at(22), &rtt), [(6, 6)], "where no packets come, time does");
+        for n in 8..=60 {
             gaps.on_packet(at(30), seq(n), false, None, NO_LIMIT);
         }
         assert_eq!(gaps.tolerance(), 2);
@@ -522,6 +546,18 @@ mod tests {
         gaps.give_up(seq(40), seq(50));
         assert_eq!(gaps.next(), seq(21), "beyond what is next it says nothing");
         assert_eq!(gaps.missing(), 2);
+    }
+
+    #[test]
+    fn more_holes_than_can_be_kept_are_never_taken_as_received() {
+        let mut gaps = Gaps::new(seq(0), 0);
+        for n in 1..=40_000 {
+            gaps.on_packet(at(0), seq(n * 2), false, None, NO_LIMIT);
+        }
+        assert_eq!(gaps.first_missing(), seq(0));
+        assert_eq!(gaps.holes.len(), HOLES_MAX);
+        gaps.give_up(seq(0), seq(79_998));
+        assert_eq!(gaps.first_missing(), seq(79_999));
     }
 
     proptest! {

@@ -39,8 +39,13 @@ use crate::{
 
 /// Time without a packet of ours after which a keepalive leaves (draft §3.2.3).
 const KEEPALIVE_PERIOD: Micros = Micros::from_secs(1);
+/// A peer that has nothing to say is heard every second; three of its signs of life may be lost. libsrt: 5.1 s
+/// (`checkExpTimer`).
+const IDLE_LEAST: Micros = Micros::from_millis(4_500);
 /// Added to RTT + 4·RTTVar before the tail of a stream is sent again: the peer's ACK period, and as much again.
 const TAIL_MARGIN: Micros = Micros::from_millis(20);
+/// The longest wait between two packets sent again unasked.
+const PROBE_WAIT_MAX: Micros = Micros::from_secs(1);
 /// ACKACKs and DROPREQs that wait to be sent, at most.
 const REPLIES_MAX: usize = 256;
 /// How far back a DROPREQ reaches at most, in packets: a NAK may name anything.
@@ -188,6 +193,8 @@ pub struct Link {
     window: u32,
     /// No packet is sent again unasked before this.
     probe_from: Instant,
+    /// How long to wait for an answer to that; longer each time.
+    probe_wait: Micros,
     peer_capacity_pps: u32,
     // what comes
     gaps: Gaps,
@@ -210,7 +217,7 @@ impl Link {
             nak_report: config.nak_report(),
             skip_fresh_resends: config.retransmit_algo() == 1,
             overhead_percent: config.overhead_percent(),
-            idle_timeout: config.peer_idle_timeout(),
+            idle_timeout: config.peer_idle_timeout().max(IDLE_LEAST),
             counters: LinkCounters::default(),
             rtt: parameters.first_rtt.map_or_else(Rtt::default, Rtt::guessed),
             heard_at: now,
@@ -221,6 +228,7 @@ impl Link {
             resend_pacing: TokenBucket::new(now, u64::try_from(config.max_rexmit_bw()).ok()),
             window: parameters.flow_window.min(config.flow_window()),
             probe_from: now,
+            probe_wait: TAIL_MARGIN,
             peer_capacity_pps: 0,
             gaps: Gaps::new(parameters.receive_isn, config.loss_max_ttl()),
             ack: AckState::new(parameters.receive_isn, room),
@@ -293,6 +301,12 @@ impl Link {
         self.ack.on_data(now);
     }
 
+    /// A data packet came that there is no room for.
+    pub const fn on_no_room(&mut self, payload_len: usize) {
+        self.counters.received_packets += 1;
+        self.counters.received_bytes += payload_len as u64;
+    }
+
     /// The receive buffer moved on: what it played or gave up is missing no more, and there may be room again.
     pub fn on_played(&mut self, now: Instant, receive: &ReceiveBuffer) {
         let missing = self.gaps.first_missing();
@@ -305,7 +319,6 @@ impl Link {
 
     /// An ACK came. Tells up to where the peer has everything, where that is news.
     pub fn on_ack(&mut self, ack: &Ack) -> Option<SeqNumber> {
-        self.counters.acks_received += 1;
         if ack.next.is_after(self.sent.next()) {
             self.counters.implausible += 1;
             return None;
@@ -341,6 +354,8 @@ impl Link {
         if !ack.next.is_after(self.sent.first()) {
             return None;
         }
+        self.counters.acks_received += u64::from(room.is_some());
+        self.probe_wait = TAIL_MARGIN;
         if room.is_none() {
             let newly = u32::try_from(ack.next.distance_from(self.sent.first())).unwrap_or_default();
             self.window = self.window.saturating_sub(newly);
@@ -354,6 +369,7 @@ impl Link {
         self.counters.naks_received += 1;
         let oldest = self.sent.first();
         let held = self.sent.next().distance_from(oldest);
+        let mut left = held; // an honest report names each number once
         for (first, last) in report.iter() {
             // All distances are from the oldest packet held: hostile numbers lie anywhere on the circle.
             let (first, last) = (first.distance_from(oldest), last.distance_from(oldest));
@@ -368,7 +384,10 @@ impl Link {
                     self.request_drop(MsgNumber::CONTROL, oldest - from, oldest - gone);
                 }
             }
-            for offset in first.max(0)..=last {
+            let first = first.max(0);
+            let last = last.min(first.saturating_add(left - 1));
+            left -= (last + 1 - first).max(0);
+            for offset in first..=last {
                 self.on_reported(now, oldest + offset.unsigned_abs(), send);
             }
         }
@@ -376,7 +395,6 @@ impl Link {
 
     /// The peer reports `seq`, which is not acknowledged, as lost.
     fn on_reported(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer) {
-        self.counters.reported_lost_packets += 1;
         let Some(age) = self.sent.age(now, seq) else {
             let msgno = send.packet(seq).map_or(MsgNumber::CONTROL, |(packet, _)| packet.msgno);
             self.request_drop(msgno, seq, seq);
@@ -384,7 +402,8 @@ impl Link {
         };
         // A report cannot know of a resend that left less than a round trip ago.
         let answered = self.sent.times(seq) > 1 && age < self.rtt.fresh();
-        if !(self.skip_fresh_resends && answered) {
+        if !(self.skip_fresh_resends && answered) && !self.resend.contains(seq) {
+            self.counters.reported_lost_packets += 1;
             self.resend.add(seq, seq);
         }
     }
@@ -506,6 +525,19 @@ impl Link {
         (self.window as usize).saturating_sub(self.sent.len())
     }
 
+    /// When one packet may leave although the peer's window is shut and nothing is under way: that it opened may have been said
+    /// in an ACK that was lost, and libsrt does not say it twice.
+    #[must_use]
+    pub fn may_knock_at(&self) -> Option<Instant> {
+        (self.window == 0 && self.sent.len() == 0)
+            .then(|| (self.spoke_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from))
+    }
+
+    fn back_off(&mut self, now: Instant) {
+        self.probe_wait = (self.probe_wait * 2).clamp(self.rtt.overdue() + TAIL_MARGIN, PROBE_WAIT_MAX);
+        self.probe_from = now + self.probe_wait;
+    }
+
     /// Appends the packet `seq` of the stream: for the first time, or again where this link carried it before.
     ///
     /// False, and nothing written, where the stream does not hold it.
@@ -548,9 +580,18 @@ impl Link {
         if let Some((at, seq)) = self.probe(next_new)
             && at <= now
         {
-            self.resend.add(seq, seq);
-            self.counters.tail_probes += 1;
-            self.probe_from = now + self.rtt.overdue();
+            self.back_off(now);
+            match seq {
+                Some(seq) => {
+                    self.resend.add(seq, seq);
+                    self.counters.tail_probes += 1;
+                }
+                None => {
+                    if let Some((first, last)) = self.sent.passed_over() {
+                        self.request_drop(MsgNumber::CONTROL, first, last);
+                    }
+                }
+            }
         }
     }
 
@@ -669,7 +710,7 @@ impl Link {
 
     /// The link's capacity towards the peer in packets per second, as the peer estimates it; or towards us.
     #[must_use]
-    pub const fn capacity_pps(&self) -> u32 {
+    pub fn capacity_pps(&self) -> u32 {
         if self.peer_capacity_pps > 0 { self.peer_capacity_pps } else { self.capacity.pps() }
     }
 
@@ -683,18 +724,22 @@ impl Link {
         self.heard_at + self.idle_timeout
     }
 
-    /// What to send again unasked, and when.
-    fn probe(&self, next_new: SeqNumber) -> Option<(Instant, SeqNumber)> {
+    /// What to send again unasked, and when: a packet, or else that what was passed over will not come.
+    fn probe(&self, next_new: SeqNumber) -> Option<(Instant, Option<SeqNumber>)> {
         let overdue = |seq| {
             let left_at = self.sent.left_at(seq).filter(|_| !self.resend.contains(seq))?;
-            Some(((left_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from), seq))
+            Some(((left_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from), Some(seq)))
         };
-        let tail = if next_new.is_after(self.sent.next()) { None } else { overdue(self.sent.next().prev()) };
+        let tail = if next_new.is_after(self.sent.next()) {
+            None
+        } else {
+            self.sent.last_carried().and_then(overdue)
+        };
         let head = if self.parameters.peer_repeats_nak { None } else { overdue(self.sent.first()) };
-        match (head, tail) {
-            (Some(head), Some(tail)) => Some(if tail.0 < head.0 { tail } else { head }),
-            (head, tail) => head.or(tail),
-        }
+        // Where the link was told to pass over the oldest numbers, the peer may not know of it.
+        let gone = (self.sent.len() > 0 && self.sent.times(self.sent.first()) == 0)
+            .then(|| ((self.spoke_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from), None));
+        [head, tail, gone].into_iter().flatten().min_by_key(|probe| probe.0)
     }
 
     fn worth(&self) -> Worth {
@@ -733,10 +778,10 @@ impl Link {
         receive: &ReceiveBuffer,
         out: &mut Vec<u8>,
     ) {
-        self.counters.acks_sent += 1;
         let ack = match due {
             AckDue::Light => Ack { number: 0, next, detail: AckDetail::Light },
             AckDue::Full => {
+                self.counters.acks_sent += 1;
                 let room = receive.available(next);
                 let number = self.ack.on_full(now, next, room);
                 let (receive_rate_pps, receive_rate_bps) = self.rate.get(now);

@@ -53,12 +53,11 @@ pub(crate) struct Capacity {
     intervals: [u32; PROBES],
     len: usize,
     turn: usize,
-    pps: u32,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { pair_start: None, intervals: [0; PROBES], len: 0, turn: 0, pps: CAPACITY_INITIAL_PPS }
+        Self { pair_start: None, intervals: [0; PROBES], len: 0, turn: 0 }
     }
 }
 
@@ -68,26 +67,28 @@ impl Capacity {
             0 => self.pair_start = Some((seq, now)),
             1 => {
                 let Some((first, at)) = self.pair_start.take() else { return };
-                if first.next() != seq || bytes == 0 {
-                    return;
+                let interval = now.saturating_since(at).as_micros();
+                if first.next() != seq || bytes == 0 || interval == 0 {
+                    return; // what was received in one go tells no time
                 }
-                let interval = now.saturating_since(at).as_micros().max(1);
                 let scaled = interval.saturating_mul(full_size as u64) / bytes as u64;
                 let scaled = u32::try_from(scaled).unwrap_or(u32::MAX).max(1);
                 self.intervals[self.turn] = scaled;
                 self.turn = (self.turn + 1) % PROBES;
                 self.len = (self.len + 1).min(PROBES);
-                let mut sorted = self.intervals;
-                let (_, median, _) = sorted[..self.len].select_nth_unstable(self.len / 2);
-                self.pps = 1_000_000 / *median;
             }
             _ => self.pair_start = None,
         }
     }
 
     /// Full packets per second.
-    pub(crate) const fn pps(&self) -> u32 {
-        self.pps
+    pub(crate) fn pps(&self) -> u32 {
+        if self.len == 0 {
+            return CAPACITY_INITIAL_PPS;
+        }
+        let mut sorted = self.intervals;
+        let (_, median, _) = sorted[..self.len].select_nth_unstable(self.len / 2);
+        1_000_000 / *median
     }
 }
 

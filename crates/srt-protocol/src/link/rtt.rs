@@ -10,10 +10,15 @@ pub struct Rtt {
     longest_half_us: u64,
     shortest_us: u64,
     first_us: Option<u64>,
+    /// How often the peer has told its own since we measured last.
+    told: u32,
 }
 
 /// What is assumed before the first measurement: 100 ms.
 const INITIAL_US: u64 = 100_000;
+/// ACKs without a measurement of our own between them, after which the peer knows better: with an ACK every 10 ms a third of
+/// a second.
+const TOLD_BEFORE_BELIEVED: u32 = 32;
 /// No round trip longer than this is believed: 10 minutes.
 const LONGEST_US: u64 = 600_000_000;
 
@@ -25,6 +30,7 @@ impl Default for Rtt {
             longest_half_us: 0,
             shortest_us: 0,
             first_us: None,
+            told: 0,
         }
     }
 }
@@ -40,6 +46,7 @@ impl Rtt {
     /// Takes a measurement of our own.
     pub fn sample(&mut self, rtt: Micros) {
         let rtt = rtt.as_micros().min(LONGEST_US);
+        self.told = 0;
         if self.first_us.is_none() {
             self.first_us = Some(rtt);
             (self.smoothed_us, self.variance_us) = (rtt, rtt / 2);
@@ -52,9 +59,13 @@ impl Rtt {
         self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
     }
 
-    /// Takes what the peer measured; counts only until there is a measurement of our own.
+    /// Takes what the peer measured and smoothed: counts where we have not measured anything, or for long. What every end
+    /// assumes before it has measured says nothing.
     pub fn told_by_peer(&mut self, rtt_us: u32, variance_us: u32) {
-        if self.first_us.is_none() {
+        let assumed = (u64::from(rtt_us), u64::from(variance_us)) == (INITIAL_US, INITIAL_US / 2);
+        self.told = self.told.saturating_add(1);
+        if !assumed && (self.first_us.is_none() || self.told > TOLD_BEFORE_BELIEVED) {
+            self.shortest_us = self.shortest_us.min(u64::from(rtt_us));
             self.smoothed_us = u64::from(rtt_us).min(LONGEST_US);
             self.variance_us = u64::from(variance_us).min(LONGEST_US);
             self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
@@ -135,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peers_word_counts_only_before_our_own() {
+    fn the_peers_word_counts_where_we_have_none_of_our_own() {
         let mut rtt = Rtt::default();
         rtt.told_by_peer(30_000, 2_000);
         assert_eq!(rtt.overdue(), Micros::from_millis(38));
@@ -143,5 +154,16 @@ mod tests {
         rtt.told_by_peer(30_000, 2_000);
         assert_eq!(rtt.smoothed(), Micros::from_millis(10));
         assert_eq!(rtt.longest_half(), Micros::from_millis(15));
+        for _ in 0..40 {
+            rtt.told_by_peer(50_000, 4_000);
+        }
+        assert_eq!(rtt.overdue(), Micros::from_millis(66), "or when we have not measured for long");
+    }
+
+    #[test]
+    fn what_the_peer_only_assumes_is_not_believed() {
+        let mut rtt = Rtt::guessed(Micros::from_millis(20));
+        rtt.told_by_peer(100_000, 50_000);
+        assert_eq!((rtt.smoothed(), rtt.longest_half()), (Micros::from_millis(20), Micros::from_millis(10)));
     }
 }

@@ -23,11 +23,13 @@ pub(crate) struct SentLog {
     entries: VecDeque<Entry>,
     /// When the last packet left.
     latest: Instant,
+    /// The highest number this link carried, where it carried any.
+    last_carried: Option<SeqNumber>,
 }
 
 impl SentLog {
     pub(crate) const fn new(first: SeqNumber) -> Self {
-        Self { first, entries: VecDeque::new(), latest: Instant::from_micros(0) }
+        Self { first, entries: VecDeque::new(), latest: Instant::from_micros(0), last_carried: None }
     }
 
     /// Number after the highest this link carried (or was told to pass over).
@@ -49,6 +51,9 @@ impl SentLog {
     pub(crate) fn record(&mut self, now: Instant, seq: SeqNumber) {
         self.pass_over(seq);
         self.latest = now;
+        if self.last_carried.is_none_or(|last| seq.is_after(last)) {
+            self.last_carried = Some(seq);
+        }
         if let Some(entry) = self.entry_mut(seq) {
             entry.last_us = low_bits(now);
             entry.times = entry.times.saturating_add(1);
@@ -61,6 +66,17 @@ impl SentLog {
         if index >= self.entries.len() {
             self.entries.resize(index + 1, Entry::default());
         }
+    }
+
+    /// The highest number this link carried, where it is not acknowledged.
+    pub(crate) fn last_carried(&self) -> Option<SeqNumber> {
+        self.last_carried.filter(|last| !last.is_before(self.first))
+    }
+
+    /// The numbers at the beginning that this link was told to pass over.
+    pub(crate) fn passed_over(&self) -> Option<(SeqNumber, SeqNumber)> {
+        let count = self.entries.iter().take_while(|entry| entry.times == 0).count();
+        Some((self.first, self.first + u32::try_from(count.checked_sub(1)?).ok()?))
     }
 
     /// How often `seq` left on this link.

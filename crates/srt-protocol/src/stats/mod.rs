@@ -48,17 +48,17 @@ stats! {
     "pktSentTotal" pkt_sent_total: UInt;
     /// Data packets that arrived, whatever became of them: also duplicates, late ones and packets of a filter. Total, receiver.
     "pktRecvTotal" pkt_recv_total: UInt;
-    /// Packets found lost at the sender: moves by the length of each range in a NAK, and when an expired timer puts
-    /// packets up for retransmission; a packet reported twice counts twice. Total, sender.
+    /// Packets found lost at the sender: reported in a NAK and put up for retransmission. One that is lost again counts
+    /// again; one reported once more while it waits, or before the answer can have arrived, does not. Total, sender.
     "pktSndLossTotal" pkt_snd_loss_total: UInt;
     /// Packets found missing at the receiver: moves by the width of the gap when a packet arrives above the next
     /// expected number; what fills the gap later does not take it back. Total, receiver.
     "pktRcvLossTotal" pkt_rcv_loss_total: UInt;
     /// Packets sent again (R flag set). Total, sender.
     "pktRetransTotal" pkt_retrans_total: UInt;
-    /// ACK control packets sent, full and light. Total, receiver.
+    /// Full ACK control packets sent. Total, receiver.
     "pktSentACKTotal" pkt_sent_ack_total: UInt;
-    /// ACK control packets that arrived. Total, sender.
+    /// Full ACK control packets that arrived and acknowledged something new. Total, sender.
     "pktRecvACKTotal" pkt_recv_ack_total: UInt;
     /// NAK control packets (loss reports) sent, immediate and repeated. Total, receiver.
     "pktSentNAKTotal" pkt_sent_nak_total: UInt;
@@ -114,12 +114,13 @@ stats! {
     "mbpsRecvRate" mbps_recv_rate: Float;
     /// As [`us_snd_duration_total`](Self::us_snd_duration_total). Interval, sender.
     "usSndDuration" us_snd_duration: UInt;
-    /// Largest distance, in packets, by which an original packet came behind a later one. Interval, receiver.
+    /// Largest distance, in packets, by which an original packet came behind a later one; not cleared with the interval, as in
+    /// libsrt. Receiver.
     "pktReorderDistance" pkt_reorder_distance: UInt;
-    /// Mean of how late, in milliseconds, packets were that came after their play time. Interval, receiver.
+    /// How late, in milliseconds, packets were that came for nothing: a moving average, each new one weighs a fifth. Receiver.
     "pktRcvAvgBelatedTime" pkt_rcv_avg_belated_time: Float;
-    /// Packets that arrived below the delivered or dropped position, and so for nothing: too late, or duplicates of
-    /// what was delivered. Interval, receiver.
+    /// Packets that arrived for nothing: below the delivered or dropped position, or below what is acknowledged, where they are
+    /// duplicates. Interval, receiver.
     "pktRcvBelated" pkt_rcv_belated: UInt;
     /// As [`pkt_snd_drop_total`](Self::pkt_snd_drop_total). Interval, sender.
     "pktSndDrop" pkt_snd_drop: UInt;

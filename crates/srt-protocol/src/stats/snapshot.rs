@@ -26,6 +26,8 @@ pub struct Snapshot {
     /// The rate pacing holds the sender to, and that set by MAXBW, in bytes per second.
     pub(crate) rate: Option<u64>,
     pub(crate) max_bw: Option<u64>,
+    /// How late packets are that come for nothing, averaged.
+    pub(crate) belated_time: Micros,
     pub(crate) reorder_distance: u32,
     pub(crate) reorder_tolerance: u32,
     pub(crate) window: u32,
@@ -59,8 +61,7 @@ pub(crate) struct Counts {
     pub(crate) send_dropped: (u64, u64),
     pub(crate) receive_dropped: u64,
     pub(crate) undecryptable: u64,
-    /// Packets, and microseconds that they were late.
-    pub(crate) belated: (u64, u64),
+    pub(crate) belated: u64,
     pub(crate) busy_us: u64,
 }
 
@@ -131,7 +132,6 @@ impl Interval {
         let size = |(now, average)| if instantaneous { now } else { average };
         let (send_size, receive_size): (BufferSize, BufferSize) =
             (size(snapshot.send_buffer), size(snapshot.receive_buffer));
-        let belated = less(all.belated, since.belated);
         let wire_packet = float(mss.min(snapshot.payload_size as u64 + HEADERS));
         let unique = |counts: &Counts| with_headers(less(counts.sent, counts.resent));
 
@@ -173,8 +173,8 @@ impl Interval {
         stats.mbps_send_rate = mbps(stats.byte_sent);
         stats.mbps_recv_rate = mbps(stats.byte_recv);
         stats.pkt_reorder_distance = u64::from(snapshot.reorder_distance);
-        stats.pkt_rcv_belated = belated.0;
-        stats.pkt_rcv_avg_belated_time = float(belated.1) / float(belated.0.max(1)) / 1e3;
+        stats.pkt_rcv_belated = all.belated.saturating_sub(since.belated);
+        stats.pkt_rcv_avg_belated_time = float(snapshot.belated_time.as_micros()) / 1e3;
 
         stats.us_pkt_snd_period = snapshot.rate.map_or(0.0, |rate| wire_packet * 1e6 / float(rate.max(1)));
         stats.pkt_flow_window = u64::from(snapshot.window);

@@ -96,9 +96,9 @@ pub struct ReceiveCounters {
     pub unique_bytes: u64,
     /// Packets given up: missing when a later one was due, or part of a message that cannot be completed.
     pub dropped_packets: u64,
-    /// Packets that came when their place was gone.
+    /// Packets that came when their place was gone, or that were there already and acknowledged.
     pub belated_packets: u64,
-    /// Sum of how much after their play time those came, in µs.
+    /// How much after their play time those came, in µs: a moving average, each new one weighs a fifth (libsrt: `CountIIR`).
     pub belated_us: u64,
     /// Packets that were there already.
     pub duplicate_packets: u64,
@@ -164,11 +164,7 @@ impl ReceiveBuffer {
     pub fn insert(&mut self, now: Instant, header: &DataHeader, payload: &[u8]) -> Insertion {
         let time = self.observe(header.timestamp);
         let Ok(distance) = u64::try_from(header.seq.distance_from(self.next)) else {
-            let late =
-                self.tsbpd.as_ref().map_or(Micros::ZERO, |tsbpd| now.saturating_since(tsbpd.play_time(time)));
-            self.counters.belated_packets += 1;
-            self.counters.belated_us += late.as_micros();
-            return Insertion::Belated(late);
+            return Insertion::Belated(self.count_belated(now, time));
         };
         let mut position = self.position + distance;
         if self.slots.contains(position) {
@@ -188,6 +184,22 @@ impl ReceiveBuffer {
         self.counters.unique_packets += 1;
         self.counters.unique_bytes += payload.len() as u64;
         Insertion::New
+    }
+
+    /// A packet stamped `time` came for nothing; tells how late it is.
+    fn count_belated(&mut self, now: Instant, time: PeerTime) -> Micros {
+        let play_time = self.tsbpd.as_ref().map(|tsbpd| tsbpd.play_time(time));
+        let late = play_time.map_or(Micros::ZERO, |at| now.saturating_since(at));
+        let counters = &mut self.counters;
+        counters.belated_packets += 1;
+        counters.belated_us = (counters.belated_us * 4 + late.as_micros()) / 5;
+        late
+    }
+
+    /// A packet that was there already came again, and its number is acknowledged.
+    pub fn on_acknowledged_duplicate(&mut self, now: Instant, timestamp: Timestamp) {
+        let time = self.observe(timestamp);
+        self.count_belated(now, time);
     }
 
     /// Takes the stamp of any packet of the peer, so that the clock unwraps rightly after a long silence.

@@ -281,15 +281,6 @@ impl SendBuffer {
         gone
     }
 
-    /// A packet is not sent because its time to live is over: it counts as dropped, and is kept until the peer knows.
-    pub fn count_expired(&mut self, seq: SeqNumber) {
-        if let Some((_, payload)) = self.packet(seq) {
-            let len = payload.len() as u64;
-            self.counters.dropped_packets += 1;
-            self.counters.dropped_bytes += len;
-        }
-    }
-
     /// Number after the last packet, counted from the oldest, whose origin lies before `limit`.
     #[must_use]
     pub fn older_than(&self, limit: Instant) -> Option<SeqNumber> {

@@ -191,6 +191,7 @@ impl Carried {
             match event {
                 Event::Connected => self.connected(wire, tools),
                 Event::PeerGone(reason) => self.handover.set_ending(reason, &mut tools.calls),
+                Event::PeerError(code) => self.handover.set_peer_error(code, &mut tools.calls),
                 Event::Closed(reason) => {
                     tracing::debug!(id = %self.connection.id(), %reason, "connection ended")
                 }

@@ -68,6 +68,8 @@ struct Inner {
     next_seq: SeqNumber,
     next_msgno: MsgNumber,
     message_max: usize,
+    /// What the peer reported, and no call to send has failed for yet.
+    peer_error: Option<u32>,
     /// The worker shall tell at once when there is room.
     wants_room: bool,
 
@@ -153,6 +155,7 @@ impl Handover {
                 room: 0,
                 next_seq: SeqNumber::new(0),
                 next_msgno: MsgNumber::FIRST,
+                peer_error: None,
                 wants_room: false,
                 incoming: Parcel::default(),
                 paused: false,
@@ -606,6 +609,14 @@ impl Handover {
         }
     }
 
+    /// The peer has reported an error of its own: the next call to send fails.
+    pub(super) fn set_peer_error(&self, code: u32, calls: &mut Calls) {
+        let mut inner = self.lock();
+        inner.peer_error = Some(code);
+        inner.writing.wake(&self.writers, calls);
+        inner.raise(calls);
+    }
+
     /// The connection is over.
     pub(super) fn set_closed(&self, reason: ConnectionError, last: Option<Snapshot>, calls: &mut Calls) {
         if let Some(last) = last {
@@ -683,6 +694,9 @@ impl Inner {
         }
         if len > self.message_max {
             return Err(Error::TooLarge { len, max: self.message_max });
+        }
+        if let Some(code) = self.peer_error.take() {
+            return Err(Error::Peer { code });
         }
         self.check_room()?;
         let sent = Sent::new(self.next_seq, self.next_msgno, message.source_time.unwrap_or_else(time_now));
