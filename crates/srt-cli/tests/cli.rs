@@ -256,7 +256,7 @@ fn help_goes_to_stdout_and_lists_the_options_of_addresses() {
     let help = srt(&["help", "options"]);
     let text = String::from_utf8(help.stdout).unwrap();
     assert!(help.status.success());
-    for part in ["latency ", "mode=caller|listener", "0 or more ms; default 120", "streamid"] {
+    for part in ["latency ", "mode=caller|listener", "0 to 65535 ms; default 120", "streamid"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let listed = srt(&["options"]);

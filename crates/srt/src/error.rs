@@ -71,6 +71,12 @@ pub enum Error {
         /// libsrt's error code: 4000 is a failure to write to its file system.
         code: u32,
     },
+    /// The connection was closed in order, and the peer never confirmed the last packets: they were lost, or too late.
+    #[error("{packets} packets were never confirmed by the peer; they may be lost")]
+    Unconfirmed {
+        /// How many.
+        packets: u64,
+    },
     /// The listener is closed.
     #[error("the listener is closed")]
     ListenerClosed,
@@ -156,7 +162,7 @@ impl From<Error> for io::Error {
             }
             Error::Connect { .. } => io::ErrorKind::ConnectionRefused,
             Error::WouldBlock => io::ErrorKind::WouldBlock,
-            Error::Peer { .. } => io::ErrorKind::Other,
+            Error::Peer { .. } | Error::Unconfirmed { .. } => io::ErrorKind::Other,
             Error::Closed(ConnectionError::PeerShutdown) => io::ErrorKind::UnexpectedEof,
             Error::Closed(ConnectionError::PeerIdle) => io::ErrorKind::ConnectionReset,
             Error::NotConnected | Error::Closed(_) | Error::ListenerClosed | Error::RuntimeDown => {

@@ -246,15 +246,15 @@ impl SrtSocket {
     /// Ends the connection in order, and waits for the end: what was sent is delivered as far as time allows, then the peer
     /// is told. What was received and not read is gone.
     ///
-    /// Calls that wait in other threads are interrupted. How long it takes is bounded by the peer's latency, and by
-    /// [`linger`](Options::linger) where that is set. A second call waits as well, and does nothing else.
+    /// Calls that wait in other threads are interrupted. It takes until the peer has confirmed and played everything, about its
+    /// latency; where it confirms nothing any more, [`linger`](Options::linger), or without that the latency and 3 s. A second
+    /// call waits as well, and does nothing else.
     ///
     /// # Errors
-    /// None at this time: whatever happens, the connection is at its end.
+    /// [`Error::Unconfirmed`] if the peer does not have everything. Whatever happens, the connection is at its end.
     pub fn close(&self) -> Result<(), Error> {
         self.start_close();
-        self.handover().wait_closed();
-        Ok(())
+        self.handover().wait_closed()
     }
 
     /// Starts to end the connection in order, and returns at once; the same as dropping the last copy.

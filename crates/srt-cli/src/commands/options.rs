@@ -88,7 +88,7 @@ mod tests {
             });
             assert_eq!(listed, is_for_uris(info), "{}", info.name);
         }
-        assert!(table.contains("0 or more ms; default 120"), "{table}");
+        assert!(table.contains("0 to 65535 ms; default 120"), "{table}");
         assert!(table.contains("  passphrase*"), "{table}");
         assert!(table.lines().all(|line| line.chars().count() <= 160), "{table}");
     }

@@ -325,10 +325,15 @@ impl Link {
         let (Phase::Connected(socket) | Phase::Connecting { socket, .. }) = phase else { return Ok(()) };
         let closed = socket.close();
         self.monitor.leave();
-        closed.map_err(|source| {
-            let mend = "the last messages may be lost; a longer linger= gives them more time";
-            Failure::Srt { uri: self.name.clone(), source, mend }
-        })
+        match closed {
+            Ok(()) => Ok(()),
+            // The tool does not look whether all has arrived.
+            Err(Error::Unconfirmed { .. }) if self.compat => Ok(()),
+            Err(Error::Unconfirmed { packets }) => {
+                Err(Failure::Undelivered { uri: self.name.clone(), packets })
+            }
+            Err(source) => Err(Failure::Srt { uri: self.name.clone(), source, mend: "" }),
+        }
     }
 }
 
@@ -512,16 +517,10 @@ impl Sink for SrtSink {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        let Some(socket) = self.link.socket().cloned() else { return self.link.close() };
-        self.link.talk.detail("waiting until the receiver has everything");
-        let before = socket.stats(false).pkt_snd_drop_total;
-        self.link.close()?;
-        // What is given up while closing is what the receiver never confirmed.
-        let packets = socket.stats(false).pkt_snd_drop_total.saturating_sub(before);
-        if packets > 0 && !self.link.compat {
-            return Err(Failure::Undelivered { uri: self.link.name.clone(), packets });
+        if self.link.socket().is_some() {
+            self.link.talk.detail("waiting until the receiver has everything");
         }
-        Ok(())
+        self.link.close()
     }
 }
 

@@ -40,9 +40,6 @@ const LARGEST_PAYLOAD: i32 = 65_507 - SRT_HEADER;
 /// Fewest packets of a receive buffer and of a flow window.
 const LEAST_WINDOW: i32 = 32;
 
-/// Longest latency that a handshake can carry: 16 bits of milliseconds.
-const LONGEST_LATENCY_MS: i32 = 65_535;
-
 /// Options of a socket. One that exists is valid.
 ///
 /// Set by option and value, or by name and text:
@@ -365,13 +362,13 @@ impl Config {
     /// Delay from origin to play that we want as receiver, at most 65,535 ms (the handshake's field has 16 bits).
     #[doc(alias = "SRTO_RCVLATENCY")]
     pub fn receiver_latency(&self) -> Micros {
-        millis(self.receiver_latency_ms.min(LONGEST_LATENCY_MS))
+        millis(self.receiver_latency_ms)
     }
 
     /// Least delay that we want the peer to have as receiver, at most 65,535 ms.
     #[doc(alias = "SRTO_PEERLATENCY")]
     pub fn peer_latency(&self) -> Micros {
-        millis(self.peer_latency_ms.min(LONGEST_LATENCY_MS))
+        millis(self.peer_latency_ms)
     }
 
     /// Whether what is too late to be played is dropped.
@@ -870,11 +867,11 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_beyond_the_handshakes_field_is_kept_and_used_as_far_as_the_field_goes() {
-        let config = set(SocketOption::Latency, i32::MAX).unwrap();
-        assert_eq!(config.get(SocketOption::RcvLatency), Ok(OptionValue::I32(i32::MAX)));
-        assert_eq!(config.receiver_latency(), Micros::from_millis(65_535));
-        assert_eq!(config.peer_latency(), Micros::from_millis(65_535));
+    fn a_latency_beyond_the_handshakes_field_is_refused() {
+        for option in [SocketOption::Latency, SocketOption::RcvLatency, SocketOption::PeerLatency] {
+            assert!(matches!(set(option, 65_536), Err(ConfigError::OutOfRange { .. })));
+            assert!(set(option, 65_535).is_ok());
+        }
     }
 
     #[test]

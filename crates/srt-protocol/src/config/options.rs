@@ -112,7 +112,7 @@ options! {
     /// Timestamp-based delivery: a packet is handed out at its origin time plus the latency (draft §4.5).
     TsbpdMode = 22, "tsbpdmode", "SRTO_TSBPDMODE", Bool, Pre, "true", Limits::Bool, None, Support::Now;
     /// Delay from origin to play: sets both RCVLATENCY and PEERLATENCY, and reads RCVLATENCY.
-    Latency = 23, "latency", "SRTO_LATENCY", I32, Pre, "120", Limits::Int { min: 0, max: I32_MAX }, Milliseconds, Support::Now;
+    Latency = 23, "latency", "SRTO_LATENCY", I32, Pre, "120", Limits::Int { min: 0, max: 65_535 }, Milliseconds, Support::Now;
     /// Rate of the input, for MAXBW=0; 0 measures it.
     InputBw = 24, "inputbw", "SRTO_INPUTBW", I64, Any, "0", Limits::Int { min: 0, max: i64::MAX }, BytesPerSecond, Support::Now;
     /// Share above the input rate that retransmissions may use, for MAXBW=0.
@@ -152,9 +152,9 @@ options! {
     /// Delay from origin to play at this receiver; the larger of ours and the peer's wish is used.
     ///
     /// Too low: lost packets come back too late. Too high: delay, and memory for it. A handshake carries at most 65,535 ms.
-    RcvLatency = 43, "rcvlatency", "SRTO_RCVLATENCY", I32, Pre, "120", Limits::Int { min: 0, max: I32_MAX }, Milliseconds, Support::Now;
+    RcvLatency = 43, "rcvlatency", "SRTO_RCVLATENCY", I32, Pre, "120", Limits::Int { min: 0, max: 65_535 }, Milliseconds, Support::Now;
     /// Least delay that we ask of the peer as receiver. A handshake carries at most 65,535 ms.
-    PeerLatency = 44, "peerlatency", "SRTO_PEERLATENCY", I32, Pre, "0", Limits::Int { min: 0, max: I32_MAX }, Milliseconds, Support::Now;
+    PeerLatency = 44, "peerlatency", "SRTO_PEERLATENCY", I32, Pre, "0", Limits::Int { min: 0, max: 65_535 }, Milliseconds, Support::Now;
     /// Oldest SRT version accepted of a peer, such as 0x010300 or 1.3.0.
     MinVersion = 45, "minversion", "SRTO_MINVERSION", I32, Pre, "0x010000", Limits::Int { min: 0, max: I32_MAX }, Version, Support::Now;
     /// What the caller wants, told to the listener before it accepts; see [`StreamId`](super::StreamId).
@@ -167,7 +167,7 @@ options! {
     ///
     /// 1316 bytes are seven MPEG-TS packets. At most MSS − 44: 1456 at an MSS of 1500 (1436 over IPv6, which the socket
     /// sees to).
-    PayloadSize = 49, "payloadsize", "SRTO_PAYLOADSIZE", I32, Pre, "1316", Limits::Int { min: 0, max: 65_491 }, Bytes, Support::Now;
+    PayloadSize = 49, "payloadsize", "SRTO_PAYLOADSIZE", I32, Pre, "1316", Limits::Int { min: 0, max: 1_456 }, Bytes, Support::Now;
     /// Kind of transmission, which sets a dozen options at once: `live` or `file`.
     TransType = 50, "transtype", "SRTO_TRANSTYPE", I32, PreBind, "live", Limits::Named(&[("live", 0), ("file", 1)]), None, Support::Later("file mode");
     /// Packets sent under one key; 0 is 2^24.
@@ -678,7 +678,7 @@ mod tests {
     fn limits_read_as_a_sentence() {
         let allowed = |option: SocketOption| option.info().allowed();
         assert_eq!(allowed(SocketOption::TlPktDrop), "yes or no");
-        assert_eq!(allowed(SocketOption::Latency), "0 to 2147483647 ms");
+        assert_eq!(allowed(SocketOption::Latency), "0 to 65535 ms");
         assert_eq!(allowed(SocketOption::MaxBw), "-1 or more bytes/s");
         assert_eq!(allowed(SocketOption::IpTtl), "-1, or 1 to 255 hops");
         assert_eq!(allowed(SocketOption::PbKeyLen), "0, 16, 24 or 32 bytes");

@@ -385,7 +385,7 @@ mod tests {
     fn numbers_beyond_the_type_are_out_of_range_and_none_overflows() {
         assert_eq!(
             message(SocketOption::Latency, "2147483648"),
-            "latency: 2147483648 is not allowed; allowed: 0 to 2147483647 ms"
+            "latency: 2147483648 is not allowed; allowed: 0 to 65535 ms"
         );
         assert!(matches!(
             parse(SocketOption::Latency.info(), "99999999s"),

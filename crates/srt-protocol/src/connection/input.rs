@@ -12,6 +12,9 @@ pub(super) fn handle(connection: &mut Connection, now: Instant, datagram: &[u8])
         Ok(packet) => packet,
         Err(error) => {
             tracing::trace!(%error, len = datagram.len(), "datagram ignored");
+            if let Phase::Established(established) = &mut connection.phase {
+                established.link.on_ignored();
+            }
             return;
         }
     };
@@ -59,8 +62,9 @@ fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<
         }
         Control::Shutdown => connection.peer_is_gone(now, ConnectionError::PeerShutdown),
         Control::PeerError(code) => connection.push_event(Event::PeerError(*code)),
-        // A repeated conclusion is answered by the endpoint; the rest says only that the peer is there.
-        _ => {}
+        // A repeated conclusion is answered by the endpoint, and a sign of life is one.
+        Control::Handshake(_) | Control::Keepalive => {}
+        _ => established.link.on_ignored(),
     }
 }
 
@@ -71,7 +75,7 @@ impl Established {
         }
         self.link.on_heard(now);
         if data.header.key != KeyFlag::None {
-            self.undecryptable += 1;
+            self.link.on_undecryptable(data.payload.len());
             return;
         }
         if data.payload.is_empty() {

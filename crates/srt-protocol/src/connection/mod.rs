@@ -102,6 +102,7 @@ pub struct Connection {
     local_ip: Option<IpAddr>,
     phase: Phase,
     events: VecDeque<Event>,
+    unconfirmed: u64,
     interval: Interval,
     /// The figures of the last moment, once it has ended.
     last: Snapshot,
@@ -136,7 +137,6 @@ struct Established {
     /// Since when there is something to send or to be acknowledged.
     busy_since: Option<Instant>,
     busy_us: u64,
-    undecryptable: u64,
 }
 
 /// How the end goes, once it has begun.
@@ -168,6 +168,7 @@ impl Connection {
             peer,
             local_ip,
             events: VecDeque::new(),
+            unconfirmed: 0,
             interval: Interval::default(),
             last: Snapshot::default(),
         }
@@ -188,6 +189,7 @@ impl Connection {
             phase: Phase::Closed(ConnectionError::Closed),
             config,
             events: VecDeque::new(),
+            unconfirmed: 0,
             interval: Interval::default(),
             last: Snapshot::default(),
         };
@@ -216,9 +218,7 @@ impl Connection {
                     return;
                 }
                 let dropped = established.give_up_late(now, &self.config);
-                if dropped > 0 {
-                    self.push_event(Event::SendDropped(dropped));
-                }
+                self.on_dropped(dropped);
                 self.go_on_ending(now);
             }
             Phase::Declining(..) | Phase::Closed(_) => {}
@@ -285,8 +285,9 @@ impl Connection {
 
     /// Ends in order: what was taken for sending is delivered as far as time allows, then the peer is told.
     ///
-    /// The end comes when the last packet was played, or is acknowledged by a peer that does not play by time; LINGER bounds
-    /// the wait where it is set. What was received and not handed out is forgotten.
+    /// The end comes when everything is acknowledged, or given up as too late, and by a peer that plays by time was played. A
+    /// peer that takes nothing any more is waited for as long as LINGER says; where that is 0, as in live mode, for its latency
+    /// and 3 s more. [`unconfirmed`](Self::unconfirmed) tells what was lost. What was received and not handed out is forgotten.
     pub fn close(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Connecting(_) | Phase::Declining(..) => self.end(now, ConnectionError::Closed),
@@ -463,6 +464,12 @@ impl Connection {
         }
     }
 
+    /// Packets that were to be delivered when an orderly end began, and of which the peer never said that it has them.
+    #[must_use]
+    pub const fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
+    }
+
     /// The link that carries the stream, while it is up.
     #[must_use]
     pub fn link(&self) -> Option<&Link> {
@@ -540,7 +547,6 @@ impl Connection {
             averages: Averages::new(now),
             busy_since: None,
             busy_us: 0,
-            undecryptable: 0,
             negotiated,
         }));
         self.push_event(Event::Connected);
@@ -583,13 +589,41 @@ impl Connection {
                 }
             }
             End::Closing(_) if established.ends_at(&self.config).is_some_and(|at| at <= now) => {
-                established.end = End::Goodbye { left: GOODBYES };
+                self.give_up_rest();
+                self.goodbye();
             }
             _ => {}
         }
     }
 
+    fn goodbye(&mut self) {
+        if let Phase::Established(established) = &mut self.phase {
+            established.end = End::Goodbye { left: GOODBYES };
+        }
+    }
+
+    /// An orderly end waits no longer: what is not acknowledged counts as dropped.
+    fn give_up_rest(&mut self) {
+        let Phase::Established(established) = &mut self.phase else { return };
+        if matches!(established.end, End::Closing(_)) {
+            let (dropped, _) = established.send.give_up(established.send.next());
+            self.on_dropped(dropped);
+        }
+    }
+
+    /// Packets that the peer does not have were given up.
+    fn on_dropped(&mut self, packets: usize) {
+        if packets == 0 {
+            return;
+        }
+        if self.state() == State::Closing {
+            self.unconfirmed += packets as u64;
+        }
+        self.push_event(Event::SendDropped(packets));
+    }
+
     fn end(&mut self, now: Instant, reason: ConnectionError) {
+        self.give_up_rest();
         if let Phase::Established(established) = &mut self.phase {
             self.last = established.snapshot(now, &self.config);
         }
@@ -643,15 +677,12 @@ impl Established {
         let given_up = Some(progress + latency + END_WAIT).filter(|_| bound.is_none());
         let natural = match self.negotiated.peer_latency {
             _ if self.last_new_at == Instant::default() && all_sent => Some(asked), // nothing was ever sent
-            Some(_) if !self.negotiated.peer_tlpktdrop && !self.send.is_empty() => {
-                None // the peer waits for what is missing
-            }
+            _ if !self.send.is_empty() => None,
             Some(latency) => {
                 let way = self.link.rtt().longest_half() + self.link.rtt().variance() * 4 + END_MARGIN;
                 all_sent.then(|| self.last_new_at + latency + way)
             }
-            None if self.send.is_empty() => Some(asked),
-            None => None,
+            None => Some(asked),
         };
         [natural, bound, given_up].into_iter().flatten().min()
     }

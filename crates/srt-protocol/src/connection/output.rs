@@ -1,6 +1,6 @@
 //! What leaves first, and why: goodbye, answers and reports, then packets sent again, then new ones.
 
-use super::{Connection, ConnectionError, End, Established, Event, Phase, Transmit, TransmitBatch};
+use super::{Connection, ConnectionError, End, Established, Phase, Transmit, TransmitBatch};
 use crate::{
     packet::{Control, ControlPacket, HEADER_SIZE},
     time::{Instant, Micros},
@@ -37,9 +37,7 @@ pub(super) fn poll(connection: &mut Connection, now: Instant, batch: &mut Transm
             End::NotYet | End::Closing(_) => {
                 let dropped = established.give_up_late(now, &connection.config);
                 established.fill(now, batch);
-                if dropped > 0 {
-                    connection.push_event(Event::SendDropped(dropped));
-                }
+                connection.on_dropped(dropped);
             }
         },
     }

@@ -105,7 +105,7 @@ impl Established {
             naks: (link.naks_sent, link.naks_received),
             send_dropped: (send.dropped_packets, send.dropped_bytes),
             receive_dropped: receive.dropped_packets,
-            undecryptable: self.undecryptable,
+            undecryptable: (link.undecryptable_packets, link.undecryptable_bytes),
             belated: receive.belated_packets,
             busy_us: self.busy_us + busy,
         }

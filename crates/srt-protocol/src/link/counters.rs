@@ -20,6 +20,12 @@ pub struct LinkCounters {
     pub received_bytes: u64,
     /// Of those that came, packets with the R flag.
     pub received_retransmitted_packets: u64,
+    /// Of those that came, packets that could not be decrypted.
+    pub undecryptable_packets: u64,
+    /// Payload bytes of those.
+    pub undecryptable_bytes: u64,
+    /// Packets of a kind unknown, or that were none.
+    pub ignored: u64,
     /// Packets found missing.
     pub missing_packets: u64,
     /// Full ACK packets sent.

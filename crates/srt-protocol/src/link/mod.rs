@@ -307,6 +307,19 @@ impl Link {
         self.counters.received_bytes += payload_len as u64;
     }
 
+    /// A data packet came that cannot be decrypted.
+    pub const fn on_undecryptable(&mut self, payload_len: usize) {
+        self.counters.received_packets += 1;
+        self.counters.received_bytes += payload_len as u64;
+        self.counters.undecryptable_packets += 1;
+        self.counters.undecryptable_bytes += payload_len as u64;
+    }
+
+    /// Something came that we do not know, or that is no packet.
+    pub const fn on_ignored(&mut self) {
+        self.counters.ignored += 1;
+    }
+
     /// The receive buffer moved on: what it played or gave up is missing no more, and there may be room again.
     pub fn on_played(&mut self, now: Instant, receive: &ReceiveBuffer) {
         let missing = self.gaps.first_missing();
@@ -402,7 +415,7 @@ impl Link {
         };
         // A report cannot know of a resend that left less than a round trip ago.
         let answered = self.sent.times(seq) > 1 && age < self.rtt.fresh();
-        if !(self.skip_fresh_resends && answered) && !self.resend.contains(seq) {
+        if !(self.resend.contains(seq) || self.skip_fresh_resends && answered) {
             self.counters.reported_lost_packets += 1;
             self.resend.add(seq, seq);
         }

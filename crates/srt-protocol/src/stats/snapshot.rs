@@ -60,7 +60,7 @@ pub(crate) struct Counts {
     pub(crate) naks: (u64, u64),
     pub(crate) send_dropped: (u64, u64),
     pub(crate) receive_dropped: u64,
-    pub(crate) undecryptable: u64,
+    pub(crate) undecryptable: (u64, u64),
     pub(crate) belated: u64,
     pub(crate) busy_us: u64,
 }
@@ -150,7 +150,7 @@ impl Interval {
             (all.receive_lost, lost_bytes(all.receive_lost));
         (stats.pkt_rcv_drop_total, stats.byte_rcv_drop_total) =
             (all.receive_dropped, lost_bytes(all.receive_dropped));
-        stats.pkt_rcv_undecrypt_total = all.undecryptable;
+        (stats.pkt_rcv_undecrypt_total, stats.byte_rcv_undecrypt_total) = all.undecryptable;
         stats.us_snd_duration_total = all.busy_us;
 
         (stats.pkt_sent, stats.byte_sent) = with_headers(less(all.sent, since.sent));
@@ -167,7 +167,7 @@ impl Interval {
         stats.byte_rcv_loss = lost_bytes(stats.pkt_rcv_loss);
         stats.pkt_rcv_drop = all.receive_dropped - since.receive_dropped;
         stats.byte_rcv_drop = lost_bytes(stats.pkt_rcv_drop);
-        stats.pkt_rcv_undecrypt = all.undecryptable - since.undecryptable;
+        (stats.pkt_rcv_undecrypt, stats.byte_rcv_undecrypt) = less(all.undecryptable, since.undecryptable);
         stats.pkt_rcv_retrans = all.received_resent - since.received_resent;
         stats.us_snd_duration = all.busy_us - since.busy_us;
         stats.mbps_send_rate = mbps(stats.byte_sent);

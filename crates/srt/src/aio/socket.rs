@@ -149,8 +149,8 @@ impl SrtSocket {
     pub async fn close(&self) -> Result<(), Error> {
         self.socket.start_close();
         Wait::new(self.waitable(), |key, waker| match self.handover().check_closed(key, waker) {
-            true => Poll::Ready(Ok(())),
-            false => Poll::Pending,
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
         })
         .await
     }
@@ -200,10 +200,13 @@ impl SrtSocket {
     }
 
     /// Whether the connection is at its end; else the task is woken when it is.
-    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self.handover().check_closed(self.key, context.waker()) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
         }
     }
 

@@ -68,6 +68,8 @@ struct Inner {
     next_seq: SeqNumber,
     next_msgno: MsgNumber,
     message_max: usize,
+    /// Packets that an orderly end could not deliver.
+    unconfirmed: u64,
     /// What the peer reported, and no call to send has failed for yet.
     peer_error: Option<u32>,
     /// The worker shall tell at once when there is room.
@@ -155,6 +157,7 @@ impl Handover {
                 room: 0,
                 next_seq: SeqNumber::new(0),
                 next_msgno: MsgNumber::FIRST,
+                unconfirmed: 0,
                 peer_error: None,
                 wants_room: false,
                 incoming: Parcel::default(),
@@ -285,22 +288,23 @@ impl Handover {
         calls.make();
     }
 
-    /// Waits until the connection is at its end.
-    pub(crate) fn wait_closed(&self) {
+    /// Waits until the connection is at its end, and tells whether what was sent before was delivered.
+    pub(crate) fn wait_closed(&self) -> Result<(), Error> {
         let mut inner = self.lock();
         while !matches!(inner.phase, Phase::Closed(_)) && !self.inbox.is_foreign() {
             (inner, _) = wait(inner, &self.life, None, |inner| &mut inner.living);
         }
+        inner.delivered()
     }
 
-    /// Whether the connection is at its end; the task is woken when it is.
-    pub(crate) fn check_closed(&self, key: u64, waker: &Waker) -> bool {
+    /// The same for a task, which is woken when the connection is at its end; `None` until then.
+    pub(crate) fn check_closed(&self, key: u64, waker: &Waker) -> Option<Result<(), Error>> {
         let mut inner = self.lock();
-        let closed = matches!(inner.phase, Phase::Closed(_));
-        if !closed {
-            inner.living.enlist(key, waker);
+        if matches!(inner.phase, Phase::Closed(_)) {
+            return Some(inner.delivered());
         }
-        closed
+        inner.living.enlist(key, waker);
+        None
     }
 
     /// The task under `key` waits for nothing any more.
@@ -618,7 +622,13 @@ impl Handover {
     }
 
     /// The connection is over.
-    pub(super) fn set_closed(&self, reason: ConnectionError, last: Option<Snapshot>, calls: &mut Calls) {
+    pub(super) fn set_closed(
+        &self,
+        reason: ConnectionError,
+        unconfirmed: u64,
+        last: Option<Snapshot>,
+        calls: &mut Calls,
+    ) {
         if let Some(last) = last {
             let mut figures = self.figures();
             figures.snapshot = Some(Box::new(last));
@@ -630,6 +640,7 @@ impl Handover {
             Phase::Ending(first) | Phase::Closed(first) => Phase::Closed(first),
             Phase::Connecting | Phase::Connected | Phase::Closing => Phase::Closed(reason),
         };
+        inner.unconfirmed = unconfirmed;
         inner.outgoing = Feed::default();
         inner.room = 0;
         self.call_everybody(&mut inner, calls);
@@ -705,6 +716,14 @@ impl Inner {
         self.room -= 1;
         self.outgoing.push(message, sent);
         Ok(sent)
+    }
+
+    /// Whether an orderly end delivered what was sent before.
+    const fn delivered(&self) -> Result<(), Error> {
+        match self.unconfirmed {
+            0 => Ok(()),
+            packets => Err(Error::Unconfirmed { packets }),
+        }
     }
 
     /// Whether a message may be appended now.

@@ -16,7 +16,6 @@ use srt_protocol::{
     connection::{CallerSetup, Connection, ConnectionError},
     endpoint::{Incoming, Route},
     handshake::RejectReason,
-    stats::Snapshot,
     time::Instant,
 };
 
@@ -353,7 +352,7 @@ impl Worker {
                 self.shut(&port);
             }
             let reason = connection.close_reason().unwrap_or(ConnectionError::Closed);
-            bid_farewell(&handover, reason, Some(connection.snapshot(now)), &mut self.tools);
+            bid_farewell(&handover, reason, Some((&connection, now)), &mut self.tools);
         }
     }
 
@@ -593,7 +592,7 @@ impl Drop for Worker {
         }
         for key in self.carried.keys() {
             let Some(Carried { connection, handover, .. }) = self.carried.remove(key) else { continue };
-            bid_farewell(&handover, ConnectionError::Closed, Some(connection.snapshot(now)), &mut self.tools);
+            bid_farewell(&handover, ConnectionError::Closed, Some((&connection, now)), &mut self.tools);
         }
         for key in self.wires.keys() {
             let Some(wire) = self.wires.remove(key) else { continue };
@@ -635,15 +634,17 @@ impl Drop for Verdict {
     }
 }
 
-/// Leaves the last word on a connection with the application.
+/// Leaves the last word on a connection with the application; there is no connection where it never came to be.
 fn bid_farewell(
     handover: &Arc<Handover>,
     reason: ConnectionError,
-    last: Option<Snapshot>,
+    last: Option<(&Connection, Instant)>,
     tools: &mut Tools,
 ) {
     handover.set_slot(super::slab::NOWHERE);
-    handover.set_closed(reason, last, &mut tools.calls);
+    let unconfirmed = last.map_or(0, |(connection, _)| connection.unconfirmed());
+    let last = last.map(|(connection, now)| connection.snapshot(now));
+    handover.set_closed(reason, unconfirmed, last, &mut tools.calls);
 }
 
 /// Watches a port's socket for what it waits for now.
