@@ -324,3 +324,48 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Quiet(Mutex<Vec<Arc<Registration>>>);
+
+    impl Watched for Quiet {
+        fn readiness(&self) -> Readiness {
+            Readiness::default()
+        }
+
+        fn watch(&self, registration: Arc<Registration>) {
+            Registration::enlist(&mut self.0.lock().expect("one thread"), registration);
+        }
+
+        fn unwatch(&self, registered: &dyn Fn(&Registration) -> bool) {
+            self.0.lock().expect("one thread").retain(|known| !registered(known));
+        }
+    }
+
+    struct Handle(Arc<Quiet>);
+
+    impl sealed::Watchable for Handle {
+        fn watched(&self) -> Arc<dyn Watched> {
+            self.0.clone()
+        }
+    }
+
+    impl Source for Handle {}
+
+    #[test]
+    fn polls_that_are_gone_leave_nothing_behind() {
+        let source = Handle(Arc::new(Quiet::default()));
+        for token in 0..100 {
+            Poll::new().register(&source, token, Interest::READABLE);
+        }
+        let poll = Poll::new();
+        poll.register(&source, 100, Interest::READABLE);
+        let tokens: Vec<u64> =
+            source.0.0.lock().expect("one thread").iter().map(|known| known.token).collect();
+        assert_eq!(tokens, [100]);
+    }
+}

@@ -616,6 +616,20 @@ fn a_runtime_without_patience_cuts_off_what_is_left() {
 }
 
 #[test]
+fn a_runtime_that_nobody_holds_any_more_gives_its_ports_back() {
+    let runtime = Runtime::new(1).expect("a thread");
+    let options = options().runtime(&runtime);
+    let listener = listener(&options);
+    let caller = SrtSocket::connect(listener.local_addr(), &options).expect("a connection");
+    let (accepted, _) = listener.accept_timeout(HANG).expect("a caller");
+    let (here, there) = (listener.local_addr(), caller.local_addr());
+    drop((listener, accepted, caller));
+    drop((options, runtime));
+    let free = |addr: SocketAddr| std::net::UdpSocket::bind((addr.ip(), addr.port())).is_ok();
+    wait_until("the ports to be free", || free(here) && free(there));
+}
+
+#[test]
 fn the_default_runtime_starts_again_after_it_was_shut_down() {
     // In a process of its own, for the other tests use the default runtime too.
     const CHILD: &str = "SRT_TEST_DEFAULT_RUNTIME";

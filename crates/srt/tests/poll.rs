@@ -3,7 +3,7 @@
 mod common;
 
 use common::{HANG, listener, message, options, pair, wait_until};
-use srt::{Interest, Poll, PollEvent, SrtSocket};
+use srt::{Error, Interest, Poll, PollEvent, SrtSocket};
 use std::{collections::HashMap, thread, time::Duration};
 
 /// The next events; at least one.
@@ -104,13 +104,27 @@ fn the_end_of_a_stream_is_told_as_readable_and_closed() {
 }
 
 #[test]
+fn who_waits_to_send_to_a_peer_that_is_gone_is_told() {
+    let (caller, accepted) = pair(&options());
+    let poll = Poll::new();
+    // Something unread keeps the connection from its end.
+    caller.send(&message(1)).expect("room");
+    wait_until("the message", || accepted.readiness().readable);
+    caller.abort();
+    wait_until("the end", || accepted.close_reason().is_some());
+    poll.register(&accepted, 1, Interest::WRITABLE);
+    assert!(wait(&poll)[0].readiness.writable);
+    assert!(matches!(accepted.try_send(&message(2)), Err(Error::Closed(_))));
+}
+
+#[test]
 fn a_socket_that_is_dropped_leaves_by_itself() {
     let (_caller, accepted) = pair(&options());
     let (poll, mut events) = (Poll::new(), Vec::new());
     poll.register(&accepted, 1, Interest::BOTH);
     assert_eq!(poll.wait(&mut events, NOW), 1);
     drop(accepted);
-    wait_until("its leaving", || poll.wait(&mut events, NOW) == 0);
+    assert_eq!(poll.wait(&mut events, NOW), 0, "at once, whatever remains to be done for it");
     assert_eq!(poll.wait(&mut events, Some(Duration::from_millis(20))), 0);
 }
 
