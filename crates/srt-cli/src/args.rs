@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::bench::BenchArgs;
 use crate::commands::options::option_table;
 use crate::stats_format::RecordFormat;
 use crate::units::{UnitError, parse_rate, parse_share, parse_span};
@@ -61,6 +62,12 @@ pub(crate) enum Command {
     /// says what was lost on the wire, recovered, dropped and delivered. Exits with 1 if the picture broke.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
+    /// Measure throughput and cost: many connections or one, paced or as fast as it goes
+    ///
+    /// Sends and receives in one process over loopback, or with --send and --receive from one to another. Prints throughput,
+    /// processor time, memory, threads, connecting time and latency. Exits with 1 if messages are missing.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Box<BenchArgs>),
     /// List what an srt:// address may say
     #[command(long_about = option_table())]
     Options,
@@ -111,6 +118,14 @@ Profile: key=value,… of
   loss=5%     burst=4 (mean length of a burst of loss)      dup=0.1%
   reorder=1%  reorder-by=15ms  rate=20Mbps  queue=200 (packets)
   outage=10s+500ms (dead after 10 s for 500 ms)  outage=10s+500ms/30s (again every 30 s)";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  srt bench --tuned                                   one stream, as fast as it goes
+  srt bench --rate 1G --tuned --json
+  srt bench -n 500 --rate 1M -o latency=120
+  srt bench --receive 0.0.0.0:9000 -n 10              there
+  srt bench --send example.org:9000 -n 10 --rate 20M  here";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:

@@ -115,6 +115,23 @@ pub(crate) enum Failure {
         /// How many.
         packets: u64,
     },
+    /// A bench that could not go on.
+    #[error("{0}")]
+    Bench(#[source] srt::Error),
+    /// An option for a bench is wrong.
+    #[error("--option {option}: {fault}")]
+    BenchOption {
+        /// As it was given.
+        option: String,
+        /// What is wrong, and the mend.
+        fault: String,
+    },
+    /// A bench lost messages.
+    #[error("{missing} messages never arrived; give more latency, or less load")]
+    BenchMissing {
+        /// How many.
+        missing: u64,
+    },
     /// Messages larger than SRT can carry are asked for.
     #[error("--chunk {0}: an SRT message carries at most 1456 bytes; use 1316 (7 TS packets)")]
     Chunk(usize),
@@ -233,7 +250,12 @@ impl Failure {
     /// 2 for a wrong command line, 1 for everything that went wrong later.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Uri(_) | Self::SrtUri { .. } | Self::Flag { .. } | Self::Conflict(_) | Self::Chunk(_) => 2,
+            Self::Uri(_)
+            | Self::SrtUri { .. }
+            | Self::Flag { .. }
+            | Self::Conflict(_)
+            | Self::Chunk(_)
+            | Self::BenchOption { .. } => 2,
             _ => 1,
         }
     }

@@ -83,6 +83,7 @@ fn command(command: Command) -> Result<(), Failure> {
         Command::Transmit(args) => commands::transmit::run(args),
         Command::Impair(args) => commands::impair::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Options => {
             commands::options::run();
             Ok(())

@@ -55,7 +55,7 @@ fn profiles(args: &ImpairArgs) -> (&Profile, &Profile) {
 
 fn start(args: &ImpairArgs) -> Result<Emulator, Failure> {
     let (forward, back) = profiles(args);
-    let mut setup = Setup::new(args.listen, resolve(&args.target)?);
+    let mut setup = Setup::new(args.listen, resolve("--target", &args.target)?);
     setup.to_target = forward.clone();
     setup.to_client = back.clone();
     setup.seed = args.seed;
@@ -63,12 +63,13 @@ fn start(args: &ImpairArgs) -> Result<Emulator, Failure> {
         .map_err(|error| Failure::Emulator(format!("{error}; choose another --listen or --target")))
 }
 
-fn resolve(target: &str) -> Result<SocketAddr, Failure> {
+/// The first address of what a flag names.
+pub(super) fn resolve(flag: &str, target: &str) -> Result<SocketAddr, Failure> {
     let none = || io::ErrorKind::NotFound.into();
     let found = target.to_socket_addrs().and_then(|mut all| all.next().ok_or_else(none));
     found.map_err(|source| {
         let host = target.rsplit_once(':').map_or(target, |(host, _)| host).to_owned();
-        Failure::Resolve { uri: format!("--target {target}"), host, source }
+        Failure::Resolve { uri: format!("{flag} {target}"), host, source }
     })
 }
 
@@ -229,9 +230,9 @@ mod tests {
 
     #[test]
     fn a_target_without_port_or_address_is_named() {
-        let said = resolve("localhost").unwrap_err().to_string();
+        let said = resolve("--target", "localhost").unwrap_err().to_string();
         assert!(said.starts_with("--target localhost: no address found for \"localhost\""), "{said}");
-        assert!(resolve("127.0.0.1:9").is_ok());
+        assert!(resolve("--target", "127.0.0.1:9").is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod impair;
 pub(crate) mod options;

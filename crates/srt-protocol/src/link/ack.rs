@@ -1,4 +1,10 @@
-//! Acknowledgements: full every 10 ms, light every 64 packets, and what ACKACK tells (draft §4.8.1).
+//! Acknowledgements: full ones while data comes, light ones every 64 packets, and what ACKACK tells (draft §4.8.1).
+//!
+//! A full ACK costs two datagrams, itself and its ACKACK. At the rates of video it goes every 10 ms, as the draft has it. A slow
+//! stream would pay both for every packet: there an ACK waits for some packets, at most 50 ms, and goes at once when the
+//! stream pauses or room gets short.
+//!
+//! libsrt: every 10 ms, at any rate.
 
 use std::collections::VecDeque;
 
@@ -8,8 +14,12 @@ use crate::{
     types::SeqNumber,
 };
 
-/// Time between full ACKs while data comes.
+/// Time between full ACKs while data comes fast, and from the last packet before a pause to its ACK.
 const FULL_PERIOD: Micros = Micros::from_millis(10);
+/// The longest time from a packet to its ACK.
+const FULL_PERIOD_MAX: Micros = Micros::from_millis(50);
+/// Packets that an ACK waits for between these two.
+const FULL_PACKETS: u64 = 8;
 /// Packets between light ACKs.
 const LIGHT_PACKETS: u32 = 64;
 /// Full ACKs remembered until their ACKACK comes.
@@ -42,8 +52,15 @@ pub(crate) struct AckState {
     sent_at: Instant,
     number: u32,
     journal: VecDeque<Entry>,
-    /// When the next full ACK is due; `None` while nothing comes.
+    /// When a full ACK of what came since the last one is due; `None` where nothing came.
     due_at: Option<Instant>,
+    /// When it is due at the latest, however much comes.
+    due_by: Instant,
+    /// When the last one is to be repeated.
+    repeat_at: Option<Instant>,
+    /// When the last packet came, and the usual time between two.
+    data_at: Option<Instant>,
+    gap: Micros,
     repeat_after: Micros,
     light_packets: u32,
     /// Room told in the last full ACK, in packets.
@@ -59,16 +76,37 @@ impl AckState {
             number: 0,
             journal: VecDeque::new(),
             due_at: None,
+            due_by: Instant::from_micros(0),
+            repeat_at: None,
+            data_at: None,
+            gap: Micros::ZERO,
             repeat_after: Micros::ZERO,
             light_packets: 0,
             told_room: room,
         }
     }
 
-    /// A data packet came.
-    pub(crate) fn on_data(&mut self, now: Instant) {
+    /// A data packet came; `hurry` where the peer may wait for the room an ACK tells, or something is missing.
+    pub(crate) fn on_data(&mut self, now: Instant, hurry: bool) {
         self.light_packets += 1;
+        let gap = self.data_at.map_or(Micros::ZERO, |at| now.saturating_since(at).min(FULL_PERIOD_MAX));
+        self.data_at = Some(now);
+        self.gap = (self.gap * 7 + gap) / 8;
+        if hurry {
+            self.on_change(now);
+            return;
+        }
+        if self.due_at.is_none() {
+            self.due_by = now + (self.gap * FULL_PACKETS).clamp(FULL_PERIOD, FULL_PERIOD_MAX);
+        }
+        let pause = (self.gap * 2).clamp(FULL_PERIOD, FULL_PERIOD_MAX);
+        self.due_at = Some(self.due_by.min(now + pause));
+    }
+
+    /// What an ACK says has changed, without a packet.
+    pub(crate) fn on_change(&mut self, now: Instant) {
         let due = now + FULL_PERIOD;
+        self.due_by = self.due_at.map_or(due, |_| self.due_by.min(due));
         self.due_at = Some(self.due_at.map_or(due, |at| at.min(due)));
     }
 
@@ -76,34 +114,38 @@ impl AckState {
     pub(crate) fn on_room(&mut self, now: Instant, room: usize, capacity: usize) {
         if self.told_room < capacity / 4 && room >= capacity / 2 {
             self.told_room = room;
-            self.due_at = Some(now);
+            (self.due_at, self.due_by) = (Some(now), now);
             self.repeat_after = Micros::ZERO;
             self.confirmed = self.sent.prev(); // so that it goes although it names the same number
         }
     }
 
     /// When an ACK is due.
-    pub(crate) const fn next(&self) -> Option<Instant> {
-        self.due_at
+    pub(crate) fn next(&self) -> Option<Instant> {
+        match (self.due_at, self.repeat_at) {
+            (Some(due), Some(repeat)) => Some(due.min(repeat)),
+            (due, repeat) => due.or(repeat),
+        }
     }
 
     /// The ACK to send now, where `next` is the first number missing.
     pub(crate) fn due(&mut self, now: Instant, next: SeqNumber, rtt: &Rtt) -> Option<AckDue> {
-        if self.due_at.is_some_and(|at| at <= now) {
+        if self.next().is_some_and(|at| at <= now) {
             // Without a round trip measured everything else is guesswork: then an ACK goes also where it names nothing new.
             let unmeasured = rtt.first().is_none() && self.light_packets > 0;
             if next != self.sent || unmeasured {
                 self.repeat_after = rtt.overdue();
                 return Some(AckDue::Full);
             }
+            self.due_at = None;
             if self.confirmed == self.sent {
-                self.due_at = None;
+                self.repeat_at = None;
             } else if now.saturating_since(self.sent_at) >= self.repeat_after {
                 self.repeat_after =
                     (self.repeat_after * 2).clamp(rtt.overdue(), REPEAT_MAX.max(rtt.overdue()));
                 return Some(AckDue::Full);
             } else {
-                self.due_at = Some(self.sent_at + self.repeat_after);
+                self.repeat_at = Some(self.sent_at + self.repeat_after);
             }
         }
         if self.light_packets >= LIGHT_PACKETS && next != self.sent {
@@ -124,7 +166,8 @@ impl AckState {
         self.sent_at = now;
         self.told_room = room;
         self.light_packets = 0;
-        self.due_at = Some(now + self.repeat_after.max(FULL_PERIOD));
+        self.due_at = None;
+        self.repeat_at = Some(now + self.repeat_after.max(FULL_PERIOD));
         self.number
     }
 
@@ -164,7 +207,7 @@ mod tests {
         let isn = SeqNumber::new(5);
         let mut ack = AckState::new(isn, 100);
         assert_eq!(ack.next(), None, "silence costs nothing");
-        ack.on_data(at(100));
+        ack.on_data(at(100), false);
         assert_eq!(ack.due(at(109), isn + 1, &rtt()), None);
         assert_eq!(ack.due(at(110), isn + 1, &rtt()), Some(AckDue::Full));
         let number = ack.on_full(at(110), isn + 1, 100);
@@ -174,11 +217,41 @@ mod tests {
         assert_eq!(ack.next(), None);
     }
 
+    /// When full ACKs go for packets that come `every` so many milliseconds, and one confirmation each.
+    fn acks(every: u64, hurry: bool) -> Vec<u64> {
+        let isn = SeqNumber::new(5);
+        let (mut ack, mut next, mut sent) = (AckState::new(isn, 100), isn, Vec::new());
+        for ms in 0..1_000 {
+            if ms % every == 0 && ms < 900 {
+                ack.on_data(at(ms), hurry);
+                next = next.next();
+            }
+            if ack.due(at(ms), next, &rtt()) == Some(AckDue::Full) {
+                let number = ack.on_full(at(ms), next, 100);
+                ack.on_ackack(at(ms), number);
+                sent.push(ms);
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn a_slow_stream_is_acknowledged_some_packets_at_a_time_and_a_pause_at_once() {
+        let fast = acks(1, false);
+        assert!((80..=91).contains(&fast.len()), "{fast:?}");
+        let slow = acks(10, false);
+        assert!((15..=25).contains(&slow.len()), "{slow:?}");
+        assert!(slow.windows(2).all(|pair| pair[1] - pair[0] <= 60), "{slow:?}");
+        assert!(slow.last().is_some_and(|&last| (890..=912).contains(&last)), "{slow:?}");
+        let hurried = acks(10, true);
+        assert!((40..=46).contains(&hurried.len()), "{hurried:?}");
+    }
+
     #[test]
     fn an_ack_nobody_confirms_is_repeated_ever_more_slowly() {
         let isn = SeqNumber::new(5);
         let mut ack = AckState::new(isn, 100);
-        ack.on_data(at(0));
+        ack.on_data(at(0), false);
         let mut sent = Vec::new();
         for ms in 0..3_000 {
             if ack.due(at(ms), isn + 1, &rtt()).is_some() {
@@ -196,7 +269,7 @@ mod tests {
         let isn = SeqNumber::new(5);
         let mut ack = AckState::new(isn, 100);
         let lights = (0..640).filter(|&n| {
-            ack.on_data(at(0));
+            ack.on_data(at(0), false);
             ack.due(at(0), isn + n + 1, &rtt()) == Some(AckDue::Light)
         });
         assert_eq!(lights.count(), 10);
@@ -206,7 +279,7 @@ mod tests {
     fn room_that_comes_back_is_told() {
         let isn = SeqNumber::new(5);
         let mut ack = AckState::new(isn, 100);
-        ack.on_data(at(0));
+        ack.on_data(at(0), false);
         ack.due(at(10), isn + 1, &rtt());
         let number = ack.on_full(at(10), isn + 1, 3);
         ack.on_ackack(at(50), number);

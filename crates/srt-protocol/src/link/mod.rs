@@ -44,6 +44,8 @@ const KEEPALIVE_PERIOD: Micros = Micros::from_secs(1);
 const IDLE_LEAST: Micros = Micros::from_millis(4_500);
 /// Added to RTT + 4·RTTVar before the tail of a stream is sent again: the peer's ACK period, and as much again.
 const TAIL_MARGIN: Micros = Micros::from_millis(20);
+/// Added to that where the stream is slow: the peer may wait for more of it.
+const TAIL_MARGIN_MORE: Micros = Micros::from_millis(40);
 /// The longest wait between two packets sent again unasked.
 const PROBE_WAIT_MAX: Micros = Micros::from_secs(1);
 /// ACKACKs and DROPREQs that wait to be sent, at most.
@@ -298,7 +300,11 @@ impl Link {
             self.counters.reorder_distance = self.counters.reorder_distance.max(distance);
         }
         self.gaps.expire(now);
-        self.ack.on_data(now);
+        let next = self.gaps.first_missing();
+        let hurry = self.rtt.first().is_none()
+            || next != self.gaps.next()
+            || receive.available(next) < receive.capacity() / 2;
+        self.ack.on_data(now, hurry);
     }
 
     /// A data packet came that there is no room for.
@@ -325,7 +331,7 @@ impl Link {
         let missing = self.gaps.first_missing();
         self.gaps.forget_before(receive.next());
         if self.gaps.first_missing() != missing {
-            self.ack.on_data(now);
+            self.ack.on_change(now);
         }
         self.ack.on_room(now, receive.available(self.gaps.first_missing()), receive.capacity());
     }
@@ -453,7 +459,7 @@ impl Link {
             return false;
         }
         self.gaps.give_up(first, last);
-        self.ack.on_data(now);
+        self.ack.on_change(now);
         true
     }
 
@@ -543,11 +549,11 @@ impl Link {
     #[must_use]
     pub fn may_knock_at(&self) -> Option<Instant> {
         (self.window == 0 && self.sent.len() == 0)
-            .then(|| (self.spoke_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from))
+            .then(|| (self.spoke_at + self.tail_wait()).max(self.probe_from))
     }
 
     fn back_off(&mut self, now: Instant) {
-        self.probe_wait = (self.probe_wait * 2).clamp(self.rtt.overdue() + TAIL_MARGIN, PROBE_WAIT_MAX);
+        self.probe_wait = (self.probe_wait * 2).clamp(self.tail_wait(), PROBE_WAIT_MAX);
         self.probe_from = now + self.probe_wait;
     }
 
@@ -741,7 +747,7 @@ impl Link {
     fn probe(&self, next_new: SeqNumber) -> Option<(Instant, Option<SeqNumber>)> {
         let overdue = |seq| {
             let left_at = self.sent.left_at(seq).filter(|_| !self.resend.contains(seq))?;
-            Some(((left_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from), Some(seq)))
+            Some(((left_at + self.tail_wait()).max(self.probe_from), Some(seq)))
         };
         let tail = if next_new.is_after(self.sent.next()) {
             None
@@ -751,8 +757,13 @@ impl Link {
         let head = if self.parameters.peer_repeats_nak { None } else { overdue(self.sent.first()) };
         // Where the link was told to pass over the oldest numbers, the peer may not know of it.
         let gone = (self.sent.len() > 0 && self.sent.times(self.sent.first()) == 0)
-            .then(|| ((self.spoke_at + self.rtt.overdue() + TAIL_MARGIN).max(self.probe_from), None));
+            .then(|| ((self.spoke_at + self.tail_wait()).max(self.probe_from), None));
         [head, tail, gone].into_iter().flatten().min_by_key(|probe| probe.0)
+    }
+
+    /// How long an ACK of the tail may take: a peer like us acknowledges a slow stream less often.
+    fn tail_wait(&self) -> Micros {
+        self.rtt.overdue() + TAIL_MARGIN + (self.sent.gap() * 2).min(TAIL_MARGIN_MORE)
     }
 
     fn worth(&self) -> Worth {

@@ -23,13 +23,23 @@ pub(crate) struct SentLog {
     entries: VecDeque<Entry>,
     /// When the last packet left.
     latest: Instant,
-    /// The highest number this link carried, where it carried any.
+    /// The highest number this link carried, where it carried any, and when that left.
     last_carried: Option<SeqNumber>,
+    carried_at: Instant,
+    /// The usual time between two new packets.
+    gap: Micros,
 }
 
 impl SentLog {
     pub(crate) const fn new(first: SeqNumber) -> Self {
-        Self { first, entries: VecDeque::new(), latest: Instant::from_micros(0), last_carried: None }
+        Self {
+            first,
+            entries: VecDeque::new(),
+            latest: Instant::from_micros(0),
+            last_carried: None,
+            carried_at: Instant::from_micros(0),
+            gap: Micros::ZERO,
+        }
     }
 
     /// Number after the highest this link carried (or was told to pass over).
@@ -52,7 +62,11 @@ impl SentLog {
         self.pass_over(seq);
         self.latest = now;
         if self.last_carried.is_none_or(|last| seq.is_after(last)) {
-            self.last_carried = Some(seq);
+            let gap = now.saturating_since(self.carried_at).min(GAP_MAX);
+            if self.last_carried.is_some() {
+                self.gap = (self.gap * 7 + gap) / 8;
+            }
+            (self.last_carried, self.carried_at) = (Some(seq), now);
         }
         if let Some(entry) = self.entry_mut(seq) {
             entry.last_us = low_bits(now);
@@ -66,6 +80,11 @@ impl SentLog {
         if index >= self.entries.len() {
             self.entries.resize(index + 1, Entry::default());
         }
+    }
+
+    /// The usual time between two new packets.
+    pub(crate) const fn gap(&self) -> Micros {
+        self.gap
     }
 
     /// The highest number this link carried, where it is not acknowledged.
@@ -113,6 +132,9 @@ impl SentLog {
         self.entries.get_mut(usize::try_from(seq.distance_from(self.first)).ok()?)
     }
 }
+
+/// A longer time between two packets is a pause.
+const GAP_MAX: Micros = Micros::from_millis(50);
 
 #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is kept")]
 const fn low_bits(now: Instant) -> u32 {
