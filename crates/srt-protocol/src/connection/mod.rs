@@ -217,6 +217,10 @@ impl Connection {
                     self.peer_is_gone(now, ConnectionError::PeerIdle);
                     return;
                 }
+                if established.link.rests(now) {
+                    established.send.trim();
+                    established.receive.trim();
+                }
                 let dropped = established.give_up_late(now, &self.config);
                 self.on_dropped(dropped);
                 self.go_on_ending(now);
@@ -273,7 +277,9 @@ impl Connection {
         if let Some(skipped) = skipped {
             self.push_event(Event::Skipped(skipped));
         }
-        self.go_on_ending(now); // the last message may have been what the end waited for
+        if self.is_ending() {
+            self.go_on_ending(now); // the last message may have been what the end waited for
+        }
         if let Some(received) = received {
             return Ok(received);
         }
@@ -575,6 +581,10 @@ impl Connection {
             End::Closing(_) | End::Goodbye { .. } => self.end(now, reason),
             End::Broken(_) => {}
         }
+    }
+
+    fn is_ending(&self) -> bool {
+        matches!(&self.phase, Phase::Established(established) if established.end != End::NotYet)
     }
 
     /// Takes the end one step further where its time has come.

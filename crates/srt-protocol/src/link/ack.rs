@@ -103,6 +103,11 @@ impl AckState {
         self.due_at = Some(self.due_by.min(now + pause));
     }
 
+    /// When the last packet came.
+    pub(crate) fn data_at(&self) -> Instant {
+        self.data_at.unwrap_or_default()
+    }
+
     /// What an ACK says has changed, without a packet.
     pub(crate) fn on_change(&mut self, now: Instant) {
         let due = now + FULL_PERIOD;
@@ -178,6 +183,9 @@ impl AckState {
         self.journal.drain(..=index);
         if entry.next.is_after(self.confirmed) {
             self.confirmed = entry.next;
+        }
+        if self.confirmed == self.sent {
+            self.repeat_at = None;
         }
         if self.journal.is_empty() && self.journal.capacity() > 16 {
             self.journal.shrink_to(16);

@@ -641,6 +641,13 @@ impl Link {
         self.pacing.ready_at().unwrap_or_default()
     }
 
+    /// True where no data has come or gone for a while.
+    #[must_use]
+    pub fn rests(&self, now: Instant) -> bool {
+        let last = self.ack.data_at().max(self.sent.carried_at());
+        now.saturating_since(last) >= KEEPALIVE_PERIOD
+    }
+
     /// True where the peer was not heard for PEERIDLETIMEO.
     #[must_use]
     pub fn is_idle(&self, now: Instant) -> bool {

@@ -82,6 +82,11 @@ impl SentLog {
         }
     }
 
+    /// When the last new packet left.
+    pub(crate) const fn carried_at(&self) -> Instant {
+        self.carried_at
+    }
+
     /// The usual time between two new packets.
     pub(crate) const fn gap(&self) -> Micros {
         self.gap

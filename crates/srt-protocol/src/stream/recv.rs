@@ -306,6 +306,11 @@ impl ReceiveBuffer {
         self.slots.memory()
     }
 
+    /// The stream rests: memory that is not in use is given back.
+    pub fn trim(&mut self) {
+        self.slots.trim();
+    }
+
     /// The play clock.
     #[must_use]
     pub const fn tsbpd(&self) -> Option<&Tsbpd> {
@@ -415,7 +420,9 @@ impl ReceiveBuffer {
         let (held, _) = self.slots.advance(end);
         self.next += narrow(end - self.position);
         self.position = end;
-        self.abandoned.remove_before(self.next);
+        if !self.abandoned.is_empty() {
+            self.abandoned.remove_before(self.next);
+        }
         held
     }
 }

@@ -263,6 +263,11 @@ impl SendBuffer {
         oldest.zip(newest).map_or(Micros::ZERO, |(oldest, newest)| newest.saturating_since(oldest))
     }
 
+    /// The stream rests: memory that is not in use is given back.
+    pub fn trim(&mut self) {
+        self.slots.trim();
+    }
+
     /// Lets go of all packets before `next`; tells how many packets and payload bytes.
     pub fn release(&mut self, next: SeqNumber) -> (usize, usize) {
         let Ok(distance) = u64::try_from(next.distance_from(self.first)) else { return (0, 0) };

@@ -2,15 +2,18 @@
 //!
 //! A slot is named by its absolute position (a `u64` that never wraps), so that a sender counts up and a receiver
 //! may fill positions out of order. Slots live in chunks of [`CHUNK`]; a chunk is allocated when its first slot is
-//! filled and returned when its last is emptied, so an idle connection holds next to nothing.
+//! filled and put aside when its last is emptied. As many are kept as were lately in use at once, so that a running stream
+//! allocates nothing; [`trim`](Slots::trim) lets go of them when the stream rests.
 
 use std::collections::VecDeque;
 
 /// Slots a chunk holds: 16 payloads of 1456 bytes are 23 kB.
 const CHUNK: u64 = CHUNK_SLOTS as u64;
 const CHUNK_SLOTS: usize = 16;
-/// Empty chunks kept for the next ones, so that a running stream does not allocate per chunk.
-const SPARE_CHUNKS: usize = 2;
+/// Empty chunks kept at least.
+const SPARE_LEAST: usize = 2;
+/// Chunks emptied after which what was needed at most counts for less.
+const FADE_AFTER: u32 = 256;
 
 /// A bounded window of payloads, each with a note `M`, by absolute position.
 #[derive(Debug)]
@@ -23,6 +26,11 @@ pub(crate) struct Slots<M> {
     first_chunk: u64,
     chunks: VecDeque<Option<Box<Chunk<M>>>>,
     spare: Vec<Box<Chunk<M>>>,
+    /// Chunks in use, now and at most of late.
+    used: usize,
+    peak: usize,
+    /// Chunks emptied since the peak was last lowered.
+    emptied: u32,
     len: usize,
     bytes: usize,
 }
@@ -54,6 +62,9 @@ impl<M> Slots<M> {
             first_chunk: 0,
             chunks: VecDeque::new(),
             spare: Vec::new(),
+            used: 0,
+            peak: 0,
+            emptied: 0,
             len: 0,
             bytes: 0,
         }
@@ -105,9 +116,12 @@ impl<M> Slots<M> {
             self.chunks.push_back(None);
         }
         let slot_size = self.slot_size;
-        let spare = &mut self.spare;
-        let chunk = self.chunks[index]
-            .get_or_insert_with(|| spare.pop().unwrap_or_else(|| Box::new(Chunk::new(slot_size))));
+        let (spare, used) = (&mut self.spare, &mut self.used);
+        let chunk = self.chunks[index].get_or_insert_with(|| {
+            *used += 1;
+            spare.pop().unwrap_or_else(|| Box::new(Chunk::new(slot_size)))
+        });
+        self.peak = self.peak.max(self.used);
         let slot = to_index(position % CHUNK);
         if chunk.occupied & (1 << slot) != 0 {
             return Err(note);
@@ -163,40 +177,67 @@ impl<M> Slots<M> {
         })
     }
 
-    /// Empties the slot at `position`.
-    pub(crate) fn remove(&mut self, position: u64) -> Option<M> {
-        let index = to_index((position / CHUNK).checked_sub(self.first_chunk)?);
-        let slot = to_index(position % CHUNK);
-        let place = self.chunks.get_mut(index)?;
-        let chunk = place.as_mut()?;
-        let (note, len) = chunk.notes[slot].take()?;
-        chunk.occupied &= !(1 << slot);
-        self.len -= 1;
-        self.bytes -= usize::from(len);
-        if chunk.occupied == 0
-            && let Some(chunk) = place.take()
-            && self.spare.len() < SPARE_CHUNKS
-        {
+    /// Empties the slots of a chunk whose bits are set in `which`.
+    fn empty(&mut self, chunk: &mut Chunk<M>, which: u16) {
+        let mut left = chunk.occupied & which;
+        chunk.occupied &= !which;
+        while left != 0 {
+            let slot = left.trailing_zeros() as usize;
+            left &= left - 1;
+            if let Some((_, len)) = chunk.notes[slot].take() {
+                self.len -= 1;
+                self.bytes -= usize::from(len);
+            }
+        }
+    }
+
+    /// A chunk was emptied.
+    fn put_aside(&mut self, chunk: Box<Chunk<M>>) {
+        self.used -= 1;
+        self.emptied += 1;
+        if self.emptied >= FADE_AFTER {
+            self.emptied = 0;
+            self.peak = self.used.max(self.peak - self.peak / 8);
+        }
+        let most = (self.peak - self.used.min(self.peak)).max(SPARE_LEAST);
+        self.spare.truncate(most);
+        if self.spare.len() < most {
             self.spare.push(chunk);
         }
-        Some(note)
+    }
+
+    /// The stream rests: memory that is not in use is given back.
+    pub(crate) fn trim(&mut self) {
+        self.peak = self.used;
+        self.spare = Vec::new();
+        self.chunks.shrink_to_fit();
     }
 
     /// Moves the start of the window to `start`, emptying what lies before it; tells how many slots and bytes went.
     pub(crate) fn advance(&mut self, start: u64) -> (usize, usize) {
         let (len, bytes) = (self.len, self.bytes);
-        while self.len > 0
-            && let Some(position) = self.next_occupied(self.start)
-            && position < start
-        {
-            self.remove(position);
-        }
         self.start = self.start.max(start);
-        while self.first_chunk < self.start / CHUNK && self.chunks.pop_front().is_some() {
+        let first = self.start / CHUNK;
+        while self.first_chunk < first
+            && let Some(chunk) = self.chunks.pop_front()
+        {
             self.first_chunk += 1;
+            if let Some(mut chunk) = chunk {
+                self.empty(&mut chunk, u16::MAX);
+                self.put_aside(chunk);
+            }
         }
         if self.chunks.is_empty() {
-            self.first_chunk = self.start / CHUNK;
+            self.first_chunk = first;
+        } else if self.first_chunk == first
+            && let Some(mut chunk) = self.chunks.front_mut().and_then(Option::take)
+        {
+            self.empty(&mut chunk, !(u16::MAX << (self.start % CHUNK)));
+            if chunk.occupied == 0 {
+                self.put_aside(chunk);
+            } else {
+                self.chunks[0] = Some(chunk);
+            }
         }
         (len - self.len, bytes - self.bytes)
     }
@@ -245,15 +286,27 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_window_holds_only_spare_chunks() {
+    fn memory_is_kept_while_a_stream_runs_and_given_back_when_it_rests() {
         let mut slots = Slots::new(8192, 1456);
         for position in 0..8192 {
             slots.insert(position, (), &[1; 1456]).unwrap();
         }
-        assert!(slots.memory() > 8192 * 1456);
+        let most = slots.memory();
+        assert!(most > 8192 * 1456);
         slots.advance(8192);
         assert_eq!(slots.len(), 0);
-        assert!(slots.memory() < 64_000, "{}", slots.memory());
+        assert!(slots.memory() <= most, "{}", slots.memory());
+        for position in 8192..200_000 {
+            slots.insert(position, (), &[1; 1456]).unwrap();
+            slots.advance(position + 1);
+        }
+        assert!(
+            slots.memory() < most / 8,
+            "a burst is forgotten while the stream goes on: {}",
+            slots.memory()
+        );
+        slots.trim();
+        assert!(slots.memory() < 4_000, "{}", slots.memory());
     }
 
     proptest! {
@@ -272,7 +325,6 @@ mod tests {
                         prop_assert_eq!(slots.insert(position, offset, &payload).is_ok(), fits);
                         if fits { model.insert(position, (offset, payload)); }
                     }
-                    2 => prop_assert_eq!(slots.remove(position), model.remove(&position).map(|(note, _)| note)),
                     _ => {
                         start += offset / 4;
                         let before = model.len();

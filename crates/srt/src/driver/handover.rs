@@ -19,6 +19,7 @@ use srt_protocol::{
     connection::{ConnectionError, Negotiated, State},
     stats::{Interval, Snapshot, Stats},
     stream::{Message, Received, Sent},
+    time::Instant,
     types::{MsgNumber, SeqNumber, SocketId},
 };
 
@@ -181,7 +182,7 @@ impl Handover {
         message: &Message<'_>,
         patience: Patience<'_>,
     ) -> Result<Sent, Error> {
-        self.write(patience, |inner| inner.append(message))
+        self.write(patience, |inner| inner.append(message, time_now()))
     }
 
     /// Sends as many of the messages as there is room for, and tells how many that were: at least one.
@@ -191,9 +192,10 @@ impl Handover {
         patience: Patience<'_>,
     ) -> Result<usize, Error> {
         self.write(patience, |inner| {
-            let mut taken = 0;
+            // After a wait for room, so that no message is older than it is.
+            let (mut taken, now) = (0, time_now());
             for data in messages {
-                match inner.append(&Message::new(data)) {
+                match inner.append(&Message::new(data), now) {
                     Ok(_) => taken += 1,
                     Err(error) if taken == 0 => return Err(error),
                     Err(_) => break,
@@ -698,7 +700,7 @@ impl Watched for Handover {
 
 impl Inner {
     /// Gives a message its numbers and appends it to what the worker will fetch.
-    fn append(&mut self, message: &Message<'_>) -> Result<Sent, Error> {
+    fn append(&mut self, message: &Message<'_>, now: Instant) -> Result<Sent, Error> {
         let len = message.data.len();
         if len == 0 {
             return Err(Error::Empty);
@@ -710,7 +712,7 @@ impl Inner {
             return Err(Error::Peer { code });
         }
         self.check_room()?;
-        let sent = Sent::new(self.next_seq, self.next_msgno, message.source_time.unwrap_or_else(time_now));
+        let sent = Sent::new(self.next_seq, self.next_msgno, message.source_time.unwrap_or(now));
         self.next_seq = self.next_seq.next();
         self.next_msgno = self.next_msgno.next();
         self.room -= 1;
