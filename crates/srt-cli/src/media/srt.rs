@@ -15,9 +15,10 @@ use srt::{
 use super::uri::masked;
 use super::{Nature, Read, Setup, Sink, Source, WAIT, Wrote};
 use crate::batch::Batch;
-use crate::error::Failure;
+use crate::error::{Failure, UriFault, UriProblem};
 use crate::stop::Stop;
 use crate::talk::Talk;
+use crate::units::show_counted;
 
 /// Wait before the second try to connect; doubles up to [`LONGEST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
@@ -26,6 +27,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const LARGEST_LIVE_PAYLOAD: usize = 1456;
 /// Parameters of srt-live-transmit that are not options; they change nothing here, for nothing here waits for long.
 const TOOL_KEYS: [&str; 2] = ["timeout", "blocking"];
+/// Told by an end that has not measured a round trip yet.
+const ASSUMED_RTT_MS: f64 = 100.0;
 /// Messages given to the library in one call.
 const SEND_BATCH: usize = 64;
 
@@ -63,6 +66,10 @@ pub(crate) struct Link {
     observer: Option<Observer>,
     compat: bool,
     max_message: usize,
+    /// Messages given to the present connection.
+    given: u64,
+    /// Why there is no connection, as it was said last.
+    said: String,
     stop: Stop,
     talk: Talk,
 }
@@ -96,7 +103,10 @@ impl Link {
         let fault = |fault| Failure::SrtUri { uri: masked(text), fault };
         let mut uri = SrtUri::parse_with(text, &TOOL_KEYS).map_err(fault)?;
         let name = masked(text);
-        let refused = |source| Failure::Srt { uri: name.clone(), source, mend: "" };
+        let refused = |source| failure_of(&name, source, "");
+        if uri.mode() == Mode::Caller && uri.port() == 0 {
+            return Err(UriFault { uri: name, problem: UriProblem::Port("0".to_owned()) }.into());
+        }
         let options = uri.options_mut();
         if setup.chunk > options.config().payload_size() && role == Role::Target {
             let bytes = i32::try_from(setup.chunk).unwrap_or(i32::MAX);
@@ -116,7 +126,11 @@ impl Link {
         let place = match uri.mode() {
             Mode::Listener => listening(uri.listen().map_err(refused)?, role),
             _ => {
-                uri.remote_addrs().map_err(refused)?;
+                match uri.remote_addrs() {
+                    // Said, and tried again, like all that keeps a connection from being made.
+                    Err(Error::Resolve { .. }) if setup.reconnect => {}
+                    looked_up => drop(looked_up.map_err(refused)?),
+                }
                 Place::Caller(Box::new(uri))
             }
         };
@@ -144,6 +158,8 @@ impl Link {
             observer: None,
             compat: false,
             max_message: setup.chunk,
+            given: 0,
+            said: String::new(),
             stop: setup.stop.clone(),
             talk: setup.talk.clone(),
         }
@@ -169,10 +185,11 @@ impl Link {
         self.max_message
     }
 
-    /// Says what the link waits for, if it is a listener.
-    pub(crate) fn announce(&self) {
-        if let Place::Listener { listener, .. } = &self.place {
-            self.talk.say(format!("waiting for a caller on UDP {}", listener.local_addr()));
+    /// Where the link waits for callers, if it is a listener.
+    pub(crate) fn waits_at(&self) -> Option<SocketAddr> {
+        match &self.place {
+            Place::Listener { listener, .. } => Some(listener.local_addr()),
+            Place::Caller(_) => None,
         }
     }
 
@@ -214,7 +231,7 @@ impl Link {
                         Ok(true)
                     }
                     Err(error) if error.is_timeout() || error.is_would_block() => Ok(false),
-                    Err(source) => Err(Failure::Srt { uri: self.name.clone(), source, mend: "" }),
+                    Err(source) => Err(failure_of(&self.name, source, "")),
                 }
             }
             Place::Caller(uri) => {
@@ -247,13 +264,17 @@ impl Link {
         }
         let source = failed.unwrap_or(Error::NotConnected);
         if self.reconnect && is_passing(&source) {
-            self.talk.detail(format!("{}: {source}; trying again in {:?}", self.name, self.backoff));
+            let cause = failure_of(&self.name, source, "").to_string();
+            if cause != self.said {
+                self.talk.say(format!("{cause}; trying again"));
+                self.said = cause;
+            }
             self.phase = Phase::Resting(Instant::now() + self.backoff);
             self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
             return Ok(());
         }
         self.phase = Phase::Over;
-        Err(Failure::Srt { uri: self.name.clone(), source, mend: "" })
+        Err(failure_of(&self.name, source, ""))
     }
 
     fn connected(&mut self, socket: SrtSocket) {
@@ -281,17 +302,24 @@ impl Link {
         }
         self.ever_connected = true;
         self.backoff = FIRST_BACKOFF;
+        self.given = 0;
+        self.said.clear();
         self.monitor.enter(&socket);
         self.phase = Phase::Connected(socket);
     }
 
     /// The connection has ended. Whether another is to come.
     fn lost(&mut self, why: &Error) -> bool {
-        self.monitor.leave();
+        let lost = self.unconfirmed();
+        self.monitor.leave(lost);
+        let lost = match lost {
+            0 => String::new(),
+            lost => format!("; {} not confirmed by the receiver", show_counted(lost, "message")),
+        };
         if self.compat {
-            self.talk.say(format!("SRT {} disconnected", self.role));
+            self.talk.say(format!("SRT {} disconnected{lost}", self.role));
         } else if self.reconnect {
-            self.talk.say(format!("{}: {why}; connecting again", self.name));
+            self.talk.say(format!("{}: {why}{lost}; connecting again", self.name));
         }
         if let Place::Listener { busy, .. } = &self.place {
             busy.store(false, Ordering::Release);
@@ -302,6 +330,17 @@ impl Link {
             Place::Caller(_) => Phase::Resting(Instant::now() + self.backoff),
         };
         self.reconnect && !self.stop.asked()
+    }
+
+    /// Messages that the broken connection took and the peer never confirmed; those given up as too late count elsewhere.
+    fn unconfirmed(&self) -> u64 {
+        let (Role::Target, Some(socket)) = (self.role, self.socket()) else { return 0 };
+        // It is broken; its figures are the last ones when it is closed as well.
+        let _ = socket.close();
+        let stats = socket.stats_instantaneous(false);
+        let confirmed = stats.pkt_sent_unique_total.saturating_sub(stats.pkt_flight_size);
+        // What had not come as far as the send buffer is lost with it.
+        self.given.saturating_sub(confirmed + stats.pkt_snd_drop_total).max(stats.pkt_snd_buf)
     }
 
     fn socket(&self) -> Option<&SrtSocket> {
@@ -324,10 +363,10 @@ impl Link {
         let phase = mem::replace(&mut self.phase, Phase::Over);
         let (Phase::Connected(socket) | Phase::Connecting { socket, .. }) = phase else { return Ok(()) };
         let closed = socket.close();
-        self.monitor.leave();
+        self.monitor.leave(0);
         closed.map_err(|source| {
-            let mend = "the last messages may be lost; a longer linger= gives them more time";
-            Failure::Srt { uri: self.name.clone(), source, mend }
+            let mend = "linger= says how many seconds they are waited for (default: the latency and 3 s without progress)";
+            failure_of(&self.name, source, mend)
         })
     }
 }
@@ -351,6 +390,15 @@ fn listening(listener: SrtListener, role: Role) -> Place {
         if taken.swap(true, Ordering::AcqRel) { Decision::Reject(refusal) } else { Decision::Accept }
     });
     Place::Listener { listener, busy }
+}
+
+/// A name without address says the name once.
+fn failure_of(name: &str, source: Error, mend: &'static str) -> Failure {
+    let uri = name.to_owned();
+    match source {
+        Error::Resolve { source, .. } => Failure::Resolve { uri, source },
+        source => Failure::Srt { uri, source, mend },
+    }
 }
 
 /// Whether trying again may help.
@@ -398,7 +446,7 @@ impl Source for SrtSource {
                     Ok(Read::End)
                 } else {
                     let mend = "--reconnect waits for it to come back";
-                    Err(Failure::Srt { uri: self.link.name.clone(), source, mend })
+                    Err(failure_of(&self.link.name, source, mend))
                 };
             }
         }
@@ -499,6 +547,7 @@ impl Sink for SrtSink {
     fn write(&mut self, batch: &Batch) -> Result<Wrote, Failure> {
         let Some(socket) = self.link.socket() else { return Ok(Wrote::Messages(0)) };
         let (count, error) = self.send_all(socket, batch);
+        self.link.given += count as u64;
         self.link.observe_passing(count);
         match error {
             None => {}
@@ -506,7 +555,7 @@ impl Sink for SrtSink {
             Some(error @ (Error::Closed(_) | Error::NotConnected)) => {
                 self.gone(error)?;
             }
-            Some(source) => return Err(Failure::Srt { uri: self.link.name.clone(), source, mend: "" }),
+            Some(source) => return Err(failure_of(&self.link.name, source, "")),
         }
         Ok(Wrote::Messages(count))
     }
@@ -515,17 +564,34 @@ impl Sink for SrtSink {
         let Some(socket) = self.link.socket().cloned() else { return self.link.close() };
         self.link.talk.detail("waiting until the receiver has everything");
         let before = socket.stats(false).pkt_snd_drop_total;
-        self.link.close()?;
+        let closed = self.link.close();
         // What is given up while closing is what the receiver never confirmed.
         let packets = socket.stats(false).pkt_snd_drop_total.saturating_sub(before);
-        if packets > 0 && !self.link.compat {
-            return Err(Failure::Undelivered { uri: self.link.name.clone(), packets });
+        let result = match packets {
+            0 => closed,
+            packets => Err(Failure::Undelivered { uri: self.link.name.clone(), packets }),
+        };
+        match result {
+            // The tool takes the end of a connection for the end of its work.
+            Err(failure) if self.link.compat => {
+                self.link.talk.warn(failure.to_string());
+                Ok(())
+            }
+            result => result,
         }
-        Ok(())
     }
 }
 
 impl SrtSink {
+    /// Ends at once; what is on its way is lost.
+    pub(crate) fn abort(&mut self) {
+        if let Some(socket) = self.link.socket() {
+            socket.abort();
+        }
+        // Nothing is left to wait for, and nothing to be said about it.
+        let _ = self.link.close();
+    }
+
     /// The connection has ended while there was more to send.
     fn gone(&mut self, source: Error) -> Result<bool, Failure> {
         if self.link.lost(&source) || self.link.stop.asked() {
@@ -537,7 +603,7 @@ impl SrtSink {
             return Ok(false);
         }
         let mend = "--reconnect goes on when it is there again";
-        Err(Failure::Srt { uri: self.link.name.clone(), source, mend })
+        Err(failure_of(&self.link.name, source, mend))
     }
 }
 
@@ -571,8 +637,10 @@ pub(crate) struct Totals {
     pub(crate) missing: u64,
     /// Packets the receiver never got in time.
     pub(crate) dropped_by_receiver: u64,
-    /// Round-trip time in ms, of the last connection.
-    pub(crate) rtt_ms: f64,
+    /// Messages taken by a connection that broke, and never confirmed.
+    pub(crate) unconfirmed: u64,
+    /// Round-trip time in ms, of the last connection that measured it.
+    pub(crate) rtt_ms: Option<f64>,
 }
 
 impl Totals {
@@ -584,7 +652,8 @@ impl Totals {
         self.received += stats.pkt_recv_unique_total;
         self.missing += stats.pkt_rcv_loss_total;
         self.dropped_by_receiver += stats.pkt_rcv_drop_total;
-        self.rtt_ms = stats.ms_rtt;
+        let measured = (stats.ms_rtt - ASSUMED_RTT_MS).abs() > f64::EPSILON;
+        self.rtt_ms = Some(stats.ms_rtt).filter(|_| measured).or(self.rtt_ms);
     }
 }
 
@@ -615,10 +684,11 @@ impl Monitor {
         watched.socket = Some(socket.clone());
     }
 
-    fn leave(&self) {
+    fn leave(&self, unconfirmed: u64) {
         let mut watched = self.lock();
         if let Some(socket) = watched.socket.take() {
             watched.past.add(&socket.stats(false));
+            watched.past.unconfirmed += unconfirmed;
         }
     }
 

@@ -556,9 +556,10 @@ impl Config {
             Ok(value)
         } else {
             Err(match &value {
-                OptionValue::Text(secret) if info.limits == Limits::Secret => {
-                    ConfigError::SecretLength { option, fault: if secret.len() < 10 { "short" } else { "long" } }
-                }
+                OptionValue::Text(secret) if info.limits == Limits::Secret => ConfigError::SecretLength {
+                    option,
+                    fault: if secret.len() < 10 { "short" } else { "long" },
+                },
                 _ => ConfigError::OutOfRange { option, value: shown(info, &value), allowed },
             })
         }
