@@ -120,7 +120,7 @@ pub(crate) enum Failure {
         uri: String,
     },
     /// Connections broke, and were made again, with parts of a stored input on their way.
-    #[error("{uri}: {messages} messages were not confirmed when the connection broke; send the input again")]
+    #[error("{uri}: {messages} messages were lost when the connection broke; send the input again")]
     LostInBreaks {
         /// As it was given, secrets hidden.
         uri: String,

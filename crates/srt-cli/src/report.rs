@@ -301,12 +301,12 @@ fn words_of_receiver(totals: &Totals) -> String {
 }
 
 fn words_of_sender(totals: &Totals) -> String {
-    let unconfirmed = match totals.unconfirmed {
+    let lost = match totals.lost_in_breaks {
         0 => String::new(),
-        count => format!("{} not confirmed when the connection broke, ", show_count(count)),
+        count => format!("{} lost when the connection broke, ", show_count(count)),
     };
     format!(
-        "{} reported lost, {} sent again, {} given up as too late, {unconfirmed}{}",
+        "{} reported lost, {} sent again, {} given up as too late, {lost}{}",
         show_counted(totals.reported_lost, "packet"),
         show_count(totals.resent),
         show_count(totals.dropped_by_sender),
@@ -415,7 +415,7 @@ mod tests {
             received: 99,
             missing: 1,
             dropped_by_receiver: 0,
-            unconfirmed: 0,
+            lost_in_breaks: 0,
             rtt_ms: Some(40.26),
         };
         assert_eq!(
@@ -428,10 +428,10 @@ mod tests {
         );
         assert_eq!(live_sender(&totals, true), "  RTT 40.3 ms  lost 11  resent 12  dropped 1");
         assert_eq!(live_receiver(&totals, false), "  (waiting for a connection)");
-        let broken = Totals { unconfirmed: 850, rtt_ms: None, ..totals };
+        let broken = Totals { lost_in_breaks: 850, rtt_ms: None, ..totals };
         assert_eq!(
             words_of_sender(&broken),
-            "11 packets reported lost, 12 sent again, 1 given up as too late, 850 not confirmed when the connection broke, \
+            "11 packets reported lost, 12 sent again, 1 given up as too late, 850 lost when the connection broke, \
              RTT not measured"
         );
     }

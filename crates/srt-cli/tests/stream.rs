@@ -200,9 +200,9 @@ fn what_a_broken_connection_loses_of_a_file_is_said_and_a_failure() {
     let output = sender.wait_with_output().unwrap();
     said.push_str(&stderr(&output));
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.matches("messages not confirmed by the receiver; connecting again").count(), 1, "{said}");
-    assert!(said.contains(" not confirmed when the connection broke, "), "{said}");
-    assert!(said.contains("were not confirmed when the connection broke; send the input again"), "{said}");
+    assert_eq!(said.matches("messages lost with it; connecting again").count(), 1, "{said}");
+    assert!(said.contains(" lost when the connection broke, "), "{said}");
+    assert!(said.contains("were lost when the connection broke; send the input again"), "{said}");
 }
 
 #[test]

@@ -273,7 +273,7 @@ impl Transfer {
         if sending.connections() == 0 {
             return Err(Failure::NeverConnected { uri });
         }
-        match sending.totals().unconfirmed {
+        match sending.totals().lost_in_breaks {
             0 => Ok(()),
             messages => Err(Failure::LostInBreaks { uri, messages }),
         }

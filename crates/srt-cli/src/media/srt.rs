@@ -1,5 +1,6 @@
 //! `srt://`: a link that calls or listens, is made anew when asked to, and is watched by the report.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
@@ -66,8 +67,8 @@ pub(crate) struct Link {
     observer: Option<Observer>,
     compat: bool,
     max_message: usize,
-    /// Messages given to the present connection.
-    given: u64,
+    /// What was given to the present connection.
+    given: Given,
     /// Why there is no connection, as it was said last.
     said: String,
     stop: Stop,
@@ -158,7 +159,7 @@ impl Link {
             observer: None,
             compat: false,
             max_message: setup.chunk,
-            given: 0,
+            given: Given::default(),
             said: String::new(),
             stop: setup.stop.clone(),
             talk: setup.talk.clone(),
@@ -302,7 +303,7 @@ impl Link {
         }
         self.ever_connected = true;
         self.backoff = FIRST_BACKOFF;
-        self.given = 0;
+        self.given = Given::default();
         self.said.clear();
         self.monitor.enter(&socket);
         self.phase = Phase::Connected(socket);
@@ -310,11 +311,11 @@ impl Link {
 
     /// The connection has ended. Whether another is to come.
     fn lost(&mut self, why: &Error) -> bool {
-        let lost = self.unconfirmed();
+        let lost = self.lost_messages();
         self.monitor.leave(lost);
         let lost = match lost {
             0 => String::new(),
-            lost => format!("; {} not confirmed by the receiver", show_counted(lost, "message")),
+            lost => format!("; {} lost with it", show_counted(lost, "message")),
         };
         if self.compat {
             self.talk.say(format!("SRT {} disconnected{lost}", self.role));
@@ -332,15 +333,21 @@ impl Link {
         self.reconnect && !self.stop.asked()
     }
 
-    /// Messages that the broken connection took and the peer never confirmed; those given up as too late count elsewhere.
-    fn unconfirmed(&self) -> u64 {
+    /// Messages that the broken connection took, and that the peer never confirmed, or had no time to play; those given up as
+    /// too late count elsewhere.
+    fn lost_messages(&self) -> u64 {
         let (Role::Target, Some(socket)) = (self.role, self.socket()) else { return 0 };
         // It is broken; its figures are the last ones when it is closed as well.
         let _ = socket.close();
         let stats = socket.stats_instantaneous(false);
         let confirmed = stats.pkt_sent_unique_total.saturating_sub(stats.pkt_flight_size);
         // What had not come as far as the send buffer is lost with it.
-        self.given.saturating_sub(confirmed + stats.pkt_snd_drop_total).max(stats.pkt_snd_buf)
+        let given = self.given.messages;
+        let unconfirmed = given.saturating_sub(confirmed + stats.pkt_snd_drop_total).max(stats.pkt_snd_buf);
+        // A message is confirmed when it arrives, and played its latency later.
+        let latency = socket.negotiated().and_then(|terms| terms.peer_latency).map(Duration::from);
+        let unplayed = latency.map_or(0, |latency| self.given.within(latency, Instant::now()));
+        unconfirmed.max(unplayed)
     }
 
     fn socket(&self) -> Option<&SrtSocket> {
@@ -375,6 +382,40 @@ impl Drop for Link {
     fn drop(&mut self) {
         // Whoever cares for the result has closed before.
         let _ = self.close();
+    }
+}
+
+/// The messages given to a connection, and the times of the last ones.
+#[derive(Debug, Default)]
+struct Given {
+    messages: u64,
+    /// When, and how many there were before.
+    recent: VecDeque<(Instant, u64)>,
+}
+
+impl Given {
+    /// Times are kept no finer than this.
+    const GRAIN: Duration = Duration::from_millis(1);
+    /// And for no longer than this: the longest latency that there is, and a little more.
+    const KEPT: Duration = Duration::from_secs(70);
+
+    fn add(&mut self, messages: u64, now: Instant) {
+        if messages == 0 {
+            return;
+        }
+        if self.recent.back().is_none_or(|(last, _)| now.duration_since(*last) >= Self::GRAIN) {
+            self.recent.push_back((now, self.messages));
+        }
+        while self.recent.front().is_some_and(|(first, _)| now.duration_since(*first) > Self::KEPT) {
+            self.recent.pop_front();
+        }
+        self.messages += messages;
+    }
+
+    /// Messages given no longer than `span` ago, by the grain.
+    fn within(&self, span: Duration, now: Instant) -> u64 {
+        let young = |(at, _): &&(Instant, u64)| now.duration_since(*at) < span + Self::GRAIN;
+        self.recent.iter().find(young).map_or(0, |(_, before)| self.messages - before)
     }
 }
 
@@ -547,7 +588,7 @@ impl Sink for SrtSink {
     fn write(&mut self, batch: &Batch) -> Result<Wrote, Failure> {
         let Some(socket) = self.link.socket() else { return Ok(Wrote::Messages(0)) };
         let (count, error) = self.send_all(socket, batch);
-        self.link.given += count as u64;
+        self.link.given.add(count as u64, Instant::now());
         self.link.observe_passing(count);
         match error {
             None => {}
@@ -637,8 +678,8 @@ pub(crate) struct Totals {
     pub(crate) missing: u64,
     /// Packets the receiver never got in time.
     pub(crate) dropped_by_receiver: u64,
-    /// Messages taken by a connection that broke, and never confirmed.
-    pub(crate) unconfirmed: u64,
+    /// Messages taken by a connection that broke before the peer had confirmed and played them.
+    pub(crate) lost_in_breaks: u64,
     /// Round-trip time in ms, of the last connection that measured it.
     pub(crate) rtt_ms: Option<f64>,
 }
@@ -684,11 +725,11 @@ impl Monitor {
         watched.socket = Some(socket.clone());
     }
 
-    fn leave(&self, unconfirmed: u64) {
+    fn leave(&self, lost: u64) {
         let mut watched = self.lock();
         if let Some(socket) = watched.socket.take() {
             watched.past.add(&socket.stats(false));
-            watched.past.unconfirmed += unconfirmed;
+            watched.past.lost_in_breaks += lost;
         }
     }
 
@@ -766,6 +807,27 @@ mod tests {
         stop.ask();
         source.stop();
         assert_eq!(source.read(&mut Batch::default(), 8).unwrap(), Read::End);
+    }
+
+    #[test]
+    fn what_was_given_within_the_latency_is_counted() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut given = Given::default();
+        for millis in [0, 5, 100, 200, 90_000] {
+            given.add(10, at(millis));
+        }
+        assert_eq!(
+            (given.messages, given.recent.len()),
+            (50, 1),
+            "what is older than any latency is forgotten"
+        );
+        let mut given = Given::default();
+        for millis in [0, 5, 100, 200] {
+            given.add(10, at(millis));
+        }
+        let within = |span| given.within(Duration::from_millis(span), at(210));
+        assert_eq!([within(5), within(50), within(120), within(500)], [0, 10, 20, 40]);
     }
 
     #[test]
