@@ -19,6 +19,7 @@ What an srt:// address may say: srt://HOST:PORT?KEY=VALUE&KEY=VALUE
 Options, with their allowed values and default. Those marked *
 have their default alone in this version. Numbers may carry a unit: latency=1s,
 maxbw=8Mbps, rcvbuf=8MB.
+
 ";
 
 const FOOT: &str = "\
