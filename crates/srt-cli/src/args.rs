@@ -77,9 +77,10 @@ const MEDIA: &str = "\
 Media:
   srt://HOST:PORT?…      call; srt://:PORT?… listens; parameters: srt help options
   udp://HOST:PORT?…      a datagram is a message; multicast groups are joined
-                         iptos= ttl= mcloop= rcvbuf= sndbuf= adapter= source=
+                         iptos= ttl= mcloop= rcvbuf= sndbuf= adapter= source= multicast
+                         adapter=: an address of the interface; for IPv6 groups also its name, as in [ff02::7%eth0]
   rtp://HOST:PORT?…      as udp://, the RTP header is taken off (input: rtpheadersize=) or put on (output: pt= ssrc=)
-  PATH, file://PATH      a file, a FIFO, a device
+  PATH, file://PATH      a file, a FIFO, a device; as an output, a file is overwritten when the first message comes
   -, file://con          stdin or stdout
   test://?…              input: a stamped test stream (rate=8M|max duration=10s size=1316 seed=1);
                          output: throws the stream away, fails if a test stream came in broken;
@@ -143,25 +144,25 @@ pub(crate) struct StreamArgs {
     /// Bytes per message where the input has no messages of its own
     ///
     /// 1316 is seven TS packets; SRT carries 1456 at most.
-    #[arg(short, long, value_name = "BYTES", default_value_t = 1316, value_parser = chunk)]
+    #[arg(short, long, value_name = "BYTES", default_value_t = 1316, value_parser = chunk, allow_hyphen_values = true)]
     pub(crate) chunk: usize,
     /// Read files and pipes at this bit rate (8M, 500k) instead of as fast as SRT takes them
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, allow_hyphen_values = true)]
     pub(crate) rate: Option<u64>,
     /// Connect again whenever the connection fails or ends, with growing pauses
     #[arg(long)]
     pub(crate) reconnect: bool,
     /// End in order after this time
-    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
-    /// Write statistics of the SRT links to this file
+    /// Write statistics of the SRT links to this file; - is stdout
     #[arg(long, value_name = "FILE")]
     pub(crate) stats: Option<PathBuf>,
     /// How statistics are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RecordFormat::Json, requires = "stats")]
     pub(crate) stats_format: RecordFormat,
     /// How often statistics are written
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval, requires = "stats")]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval, requires = "stats", allow_hyphen_values = true)]
     pub(crate) stats_interval: Duration,
     /// Say nothing but errors
     #[arg(short, long)]
@@ -190,7 +191,7 @@ pub(crate) struct ReceiveArgs {
     /// Where from: srt://HOST:PORT calls, srt://:PORT waits for a caller
     #[arg(value_name = "SRT_URI")]
     pub(crate) input: String,
-    /// Where to put it: PATH, - (stdout), udp://, rtp://, srt://, test:// (check it), null://
+    /// Where to put it: PATH (what is there is overwritten), - (stdout), udp://, rtp://, srt://, test:// (check it), null://
     pub(crate) output: String,
     /// How.
     #[command(flatten)]
@@ -202,7 +203,7 @@ pub(crate) struct ReceiveArgs {
 pub(crate) struct TransmitArgs {
     /// Where from: srt://, udp://, rtp://, PATH, - (stdin), test://
     pub(crate) input: String,
-    /// Where to: srt://, udp://, rtp://, PATH, - (stdout), test://, null://
+    /// Where to: srt://, udp://, rtp://, PATH (what is there is overwritten), - (stdout), test://, null://
     pub(crate) output: String,
     /// Pass on the time of origin, so that a relay adds no jitter (SRT to SRT)
     #[arg(long)]
@@ -234,7 +235,7 @@ pub(crate) struct ImpairArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// End after this time
-    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
     /// Print the counters at the end as JSON on stdout
     #[arg(long)]
@@ -248,25 +249,25 @@ pub(crate) struct ImpairArgs {
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// How long the stream lasts
-    #[arg(short = 't', long, value_name = "TIME", default_value = "10s", value_parser = parse_span)]
+    #[arg(short = 't', long, value_name = "TIME", default_value = "10s", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) duration: Duration,
     /// Bit rate of the stream
-    #[arg(long, value_name = "RATE", default_value = "8M", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", default_value = "8M", value_parser = parse_rate, allow_hyphen_values = true)]
     pub(crate) rate: u64,
     /// Share of packets that the path loses, each way
-    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = parse_share, allow_hyphen_values = true)]
     pub(crate) loss: f64,
     /// Delay of the path, each way
-    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) delay: Duration,
     /// Jitter of the path, each way
-    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) jitter: Duration,
     /// Time SRT may take to recover what was lost
-    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) latency: Duration,
     /// The same seed loses the same packets
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     pub(crate) seed: u64,
 }
 
@@ -283,6 +284,11 @@ fn chunk(text: &str) -> Result<usize, String> {
 fn interval(text: &str) -> Result<Duration, String> {
     let span = parse_span(text).map_err(|fault: UnitError| fault.to_string())?;
     if span < Duration::from_millis(10) { Err("at least 10ms".to_owned()) } else { Ok(span) }
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|fault| fault.to_string())?;
+    if span.is_zero() { Err("a stream needs some time; write 10s, 2m or 1h".to_owned()) } else { Ok(span) }
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {

@@ -14,7 +14,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Uri(#[from] UriFault),
     /// An `srt://` address is wrong.
-    #[error("{uri}: {fault}")]
+    #[error("{uri}: {}", words_of(fault))]
     SrtUri {
         /// As it was given.
         uri: String,
@@ -58,14 +58,12 @@ pub(crate) enum Failure {
     },
     /// A name has no address.
     #[error(
-        "{uri}: no address found for \"{host}\": {}; check the name, or give the address itself",
+        "{uri}: no address found for this host: {}; check the name, or give the address itself",
         plain(source)
     )]
     Resolve {
-        /// As it was given.
+        /// As it was given, the name in it.
         uri: String,
-        /// The name.
-        host: String,
         /// The system's word.
         source: io::Error,
     },
@@ -132,6 +130,28 @@ pub(crate) enum Failure {
         /// How many.
         missing: u64,
     },
+    /// A stored input was to be sent, and nobody was there.
+    #[error("{uri}: ended before a connection was made; nothing was sent")]
+    NeverConnected {
+        /// As it was given, secrets hidden.
+        uri: String,
+    },
+    /// Connections broke, and were made again, with parts of a stored input on their way.
+    #[error("{uri}: {messages} messages were lost when the connection broke; send the input again")]
+    LostInBreaks {
+        /// As it was given, secrets hidden.
+        uri: String,
+        /// How many.
+        messages: u64,
+    },
+    /// One file is to be read and written, or written twice.
+    #[error("the {one} and the {other} are the same file; give the {other} another name")]
+    SameFile {
+        /// What it is first.
+        one: &'static str,
+        /// What it is as well.
+        other: &'static str,
+    },
     /// Messages larger than SRT can carry are asked for.
     #[error("--chunk {0}: an SRT message carries at most 1456 bytes; use 1316 (7 TS packets)")]
     Chunk(usize),
@@ -190,6 +210,9 @@ pub(crate) enum UriProblem {
     /// `[` without `]` and the like.
     #[error("\"{0}\" is no host; write a name, an IPv4 address or [IPv6]")]
     Host(String),
+    /// A zone that is no interface.
+    #[error("there is no network interface \"{0}\"; give the name or the number of one")]
+    Interface(String),
     /// What this medium does not know.
     #[error("unknown parameter \"{key}\"; this medium knows {known}")]
     UnknownKey {
@@ -254,10 +277,25 @@ impl Failure {
             | Self::SrtUri { .. }
             | Self::Flag { .. }
             | Self::Conflict(_)
+            | Self::SameFile { .. }
             | Self::Chunk(_)
             | Self::BenchOption { .. } => 2,
             _ => 1,
         }
+    }
+}
+
+/// What is wrong with an `srt://` address, which stands before it.
+fn words_of(fault: &srt::UriError) -> String {
+    match fault {
+        srt::UriError::Address { why, .. } => (*why).to_owned(),
+        srt::UriError::UnknownKey { key, hint } => {
+            let hint = hint.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            format!("unknown parameter `{key}`{hint}")
+        }
+        srt::UriError::Value { key, value, why } => format!("{key}: `{value}` {why}"),
+        srt::UriError::Option(fault) => fault.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -290,5 +328,22 @@ mod tests {
     fn a_wrong_address_is_wrong_usage() {
         let fault = UriFault { uri: "rtmp://x".into(), problem: UriProblem::Scheme("rtmp".into()) };
         assert_eq!(Failure::from(fault).exit_code(), 2);
+    }
+
+    #[test]
+    fn the_fault_of_an_srt_address_stands_behind_it_once() {
+        for (text, says) in [
+            ("srt://h", "srt://h: it has no port; write srt://host:port"),
+            (
+                "srt://h:1?latancy=1",
+                "srt://h:1?latancy=1: unknown parameter `latancy`; did you mean `latency`?",
+            ),
+            ("srt://h:1?latency=-5", "srt://h:1?latency=-5: latency: -5 is not allowed; allowed: "),
+            ("srt://h:1?mode=up", "srt://h:1?mode=up: mode: `up` is no mode; say caller or listener"),
+        ] {
+            let fault = text.parse::<srt::SrtUri>().unwrap_err();
+            let said = Failure::SrtUri { uri: text.to_owned(), fault }.to_string();
+            assert!(said.starts_with(says), "{said}");
+        }
     }
 }

@@ -20,6 +20,7 @@ mod args;
 mod batch;
 mod commands;
 mod error;
+mod files;
 mod live_transmit;
 mod log;
 mod media;
@@ -31,6 +32,7 @@ mod stop;
 mod talk;
 mod test_stream;
 mod units;
+mod usage;
 
 /// Version of the SRT protocol that is spoken.
 const SRT_VERSION: &str = "1.5.5";
@@ -67,8 +69,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             match Cli::try_parse_from(words) {
                 Ok(cli) => end("srt", command(cli.command)),
                 Err(error) => {
-                    // Help goes to stdout with code 0, faults to stderr with 2.
-                    let _ = error.print();
+                    match usage::one_line(&error) {
+                        Some(fault) => eprintln!("srt: {fault}"),
+                        // Help goes to stdout; where it is shown for want of a command, to stderr.
+                        None => drop(error.print()),
+                    }
                     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
                 }
             }

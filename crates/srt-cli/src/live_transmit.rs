@@ -96,7 +96,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Order, Failure> {
             flags_end = true;
             continue;
         }
-        let Some((name, value)) = split(arg).filter(|_| !flags_end) else {
+        let Some((name, value)) = split_leniently(arg).filter(|_| !flags_end) else {
             found.places.push(arg.to_owned());
             continue;
         };
@@ -131,6 +131,11 @@ fn split(arg: &str) -> Option<(&str, Option<&str>)> {
         Some((name, value)) => (name, Some(value)),
         None => (bare, None),
     })
+}
+
+/// As [`split`], with `--name` for `-name` as well.
+fn split_leniently(arg: &str) -> Option<(&str, Option<&str>)> {
+    split(arg.strip_prefix('-').filter(|rest| rest.starts_with('-')).unwrap_or(arg))
 }
 
 fn flag(name: &str) -> Option<(Flag, bool)> {
@@ -283,7 +288,7 @@ fn level(value: &str) -> Result<&'static str, FlagFault> {
         "warn" | "warning" | "4" => "warn",
         "note" | "notice" | "info" | "5" | "6" => "info",
         "debug" | "7" => "debug",
-        _ => return Err(wrong(value, "fatal, error, warn, note or debug")),
+        _ => return Err(wrong(value, "fatal, error, warn, note, info or debug")),
     })
 }
 
@@ -310,7 +315,7 @@ fn areas(value: &str) -> Result<(), FlagFault> {
 pub(crate) const HELP: &str = "\
 Usage: srt-live-transmit [options] <input-uri> <output-uri>
 
-Options, as -flag:value or -flag value:
+Options, as -flag:value or -flag value, with one dash or two:
   -t, -to, -timeout SECONDS        end after this time (default 0: never)
   -tm, -timeout-mode 0|1           1: not if a connection is made before (default 0)
   -a, -auto, -autoreconnect yes|no connect again when a connection ends (default yes)
@@ -325,7 +330,7 @@ Options, as -flag:value or -flag value:
   -statsout FILE                   write statistics to FILE instead of stdout
   -pf, -statspf FORMAT             json, csv or default; json,pretty
   -f, -fullstats                   figures since the start instead of since the last report
-  -ll, -loglevel LEVEL             fatal, error, warn, note or debug (default warn)
+  -ll, -loglevel LEVEL             fatal, error, warn, note, info or debug (default warn)
   -lfa, -logfa AREAS               see -h logging
   -logfile FILE                    write the log to FILE
   -q, -quiet                       say nothing but errors
@@ -335,16 +340,18 @@ Options, as -flag:value or -flag value:
 
 URIs: SCHEME://HOST:PORT?KEY=VALUE&…
   srt://    mode=caller|listener and the socket options: srt help options
-  udp://    iptos= ttl= mcloop= rcvbuf= sndbuf= adapter= source=
+  udp://    iptos= ttl= mcloop= rcvbuf= sndbuf= adapter= source= multicast
   rtp://    as udp://, and rtpheadersize=
   file://con for stdin or stdout; also file://PATH, test://, null:// as `srt transmit --help` describes
+
+Parameters that are not known are named once and ignored.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 /// The text of `-h logging`.
 pub(crate) fn logging_help() -> String {
     format!(
-        "-ll LEVEL logs what is at least as grave: fatal error warn note debug (names of syslog will do).\n\
+        "-ll LEVEL logs what is at least as grave: fatal error warn note info debug (names of syslog will do).\n\
          -lfa AREA,… is taken for the sake of old command lines: this program has one log, told apart by level.\n\
          The variable SRT_LOG chooses by crate: SRT_LOG=srt_protocol=debug,warn\n\nAreas:\n{AREAS}"
     )
@@ -460,6 +467,24 @@ mod tests {
             "URIs: give exactly one input and one output URI, got 1; -h shows how"
         );
         assert!(order("a b c").unwrap_err().contains("got 3"));
+    }
+
+    #[test]
+    fn two_dashes_before_a_flag_are_as_good_as_one() {
+        assert_eq!(transfer("--t:30 --pf json a b --q"), transfer("-t:30 -pf json a b -q"));
+        assert_eq!(order("--help"), Ok(Order::Help));
+        assert_eq!(order("--help logging"), Ok(Order::LoggingHelp));
+        assert_eq!(order("--version"), Ok(Order::Version));
+        assert_eq!(order("--x a b").unwrap_err(), "-x: unknown option; -h lists them all");
+    }
+
+    #[test]
+    fn every_level_that_is_listed_is_taken() {
+        for level in ["fatal", "error", "warn", "note", "info", "debug"] {
+            assert!(HELP.contains(level) && logging_help().contains(level), "{level}");
+            assert!(order(&format!("-ll:{level} a b")).is_ok(), "{level}");
+            assert!(order("-ll:loud a b").unwrap_err().contains(level), "{level}");
+        }
     }
 
     #[test]

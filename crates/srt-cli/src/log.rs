@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::Failure;
-use crate::report::create;
+use crate::files::create;
 use crate::talk::Talk;
 
 /// The variable that overrides the level: `SRT_LOG=debug`, `SRT_LOG=srt_protocol=trace,warn`.

@@ -33,6 +33,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_out: AtomicU64,
     /// Messages thrown away because the output was not there.
     pub(crate) discarded: AtomicU64,
+    /// Messages of the input thrown away because the output carries none so large.
+    pub(crate) too_large: AtomicU64,
     /// When the first and the last message were read.
     read_at: Mutex<Option<(Instant, Instant)>>,
 }

@@ -1,13 +1,13 @@
 //! What is told while a transfer runs, and at its end: the live line, the file of statistics, the report in words.
 
-use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Failure;
+use crate::files::{create, is_stdout};
 use crate::media::srt::{Monitor, Totals};
 use crate::pump::{Counters, Tap};
 use crate::stats_format::{RecordFormat, Subject, record};
@@ -21,12 +21,12 @@ use crate::units::{
 const LIVE_EVERY: Duration = Duration::from_millis(500);
 
 /// A rate over less time than this says nothing.
-const SHORTEST: Duration = Duration::from_millis(10);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Where statistics are written, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StatsPlan {
-    /// The file, made anew.
+    /// The file, made anew; `-` is stdout.
     pub(crate) path: PathBuf,
     /// How a record looks.
     pub(crate) format: RecordFormat,
@@ -52,9 +52,10 @@ struct Seen {
     bytes: u64,
 }
 
-struct StatsFile {
-    file: File,
-    path: PathBuf,
+/// The file of statistics.
+pub(crate) struct StatsFile {
+    out: Box<dyn Write>,
+    name: String,
     format: RecordFormat,
     interval: Duration,
     next: Instant,
@@ -62,17 +63,16 @@ struct StatsFile {
 }
 
 impl Reporter {
-    /// # Errors
-    /// When the file of statistics cannot be made.
+    /// Begins to watch.
     pub(crate) fn new(
         talk: &Talk,
         counters: &Arc<Counters>,
         (input, output): (Option<Monitor>, Option<Monitor>),
         tap: Option<Arc<Mutex<Tap>>>,
-        stats: Option<&StatsPlan>,
-    ) -> Result<Self, Failure> {
+        stats: Option<StatsFile>,
+    ) -> Self {
         let began = Instant::now();
-        Ok(Self {
+        Self {
             talk: talk.clone(),
             counters: Arc::clone(counters),
             input,
@@ -80,8 +80,8 @@ impl Reporter {
             tap,
             began,
             seen: Seen { at: began, bytes: 0 },
-            stats: stats.map(|plan| StatsFile::create(plan, began)).transpose()?,
-        })
+            stats,
+        }
     }
 
     /// Whether any SRT link was ever connected.
@@ -152,9 +152,9 @@ impl Reporter {
         while stats.next <= now {
             stats.next += stats.interval;
         }
-        if let Err(error) = stats.file.write_all(records.as_bytes()) {
-            let path = stats.path.display();
-            self.talk.warn(format!("{path}: statistics cannot be written ({error}); going on without them"));
+        if let Err(error) = stats.out.write_all(records.as_bytes()).and_then(|()| stats.out.flush()) {
+            let name = &stats.name;
+            self.talk.warn(format!("{name}: statistics cannot be written ({error}); going on without them"));
             self.stats = None;
         }
     }
@@ -216,6 +216,11 @@ impl Reporter {
             let messages = show_counted(discarded, "message");
             lines.push(format!("thrown away while the output was not connected: {messages}"));
         }
+        let too_large = load(&counters.too_large);
+        if too_large > 0 {
+            let messages = show_counted(too_large, "message");
+            lines.push(format!("thrown away because the output carries none so large: {messages}"));
+        }
         if let Some(findings) = self.tap.as_ref().and_then(|tap| lock(tap).findings()) {
             lines.extend(words_of_test(&findings));
         }
@@ -223,35 +228,39 @@ impl Reporter {
     }
 }
 
-impl StatsFile {
-    fn create(plan: &StatsPlan, began: Instant) -> Result<Self, Failure> {
-        let file = create(&plan.path)?;
-        let (path, format, interval) = (plan.path.clone(), plan.format, plan.interval);
-        Ok(Self { file, path, format, interval, next: began + interval, begun: false })
+impl StatsPlan {
+    /// Whether they go to stdout.
+    pub(crate) fn to_stdout(&self) -> bool {
+        self.path == Path::new("-") || is_stdout(&self.path)
     }
 }
 
-/// Makes a file for figures or logs.
-///
-/// # Errors
-/// With the mend.
-pub(crate) fn create(path: &Path) -> Result<File, Failure> {
-    File::create(path).map_err(|source| {
-        let mend = "choose a place that exists and where you may write";
-        Failure::Open { path: path.to_owned(), doing: "be written", source, mend }
-    })
+impl StatsFile {
+    /// # Errors
+    /// When the file cannot be made.
+    pub(crate) fn create(plan: &StatsPlan) -> Result<Self, Failure> {
+        let out: Box<dyn Write> =
+            if plan.to_stdout() { Box::new(io::stdout()) } else { Box::new(create(&plan.path)?) };
+        let (name, format, interval) = (plan.path.display().to_string(), plan.format, plan.interval);
+        Ok(Self { out, name, format, interval, next: Instant::now() + interval, begun: false })
+    }
 }
 
 fn lock(tap: &Mutex<Tap>) -> std::sync::MutexGuard<'_, Tap> {
     tap.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whole tenths of a second are enough for people, where there are any.
+/// Whole tenths of a second are enough for people, where there are any: the nearest.
 fn whole(span: Duration) -> Duration {
     if span < Duration::from_millis(100) {
         return span;
     }
-    Duration::from_millis(u64::try_from(span.as_millis() / 100 * 100).unwrap_or(u64::MAX))
+    Duration::from_millis(u64::try_from((span.as_millis() + 50) / 100 * 100).unwrap_or(u64::MAX))
+}
+
+/// The round-trip time in words.
+pub(crate) fn words_of_rtt(rtt_ms: Option<f64>) -> String {
+    rtt_ms.map_or_else(|| "RTT not measured".to_owned(), |rtt| format!("RTT {rtt:.1} ms"))
 }
 
 fn live_receiver(totals: &Totals, connected: bool) -> String {
@@ -259,8 +268,8 @@ fn live_receiver(totals: &Totals, connected: bool) -> String {
         return "  (waiting for a connection)".to_owned();
     }
     format!(
-        "  RTT {:.1} ms  lost {}  recovered {}  dropped {}",
-        totals.rtt_ms,
+        "  {}  lost {}  recovered {}  dropped {}",
+        words_of_rtt(totals.rtt_ms),
         show_count(totals.missing),
         show_count(totals.missing.saturating_sub(totals.dropped_by_receiver)),
         show_count(totals.dropped_by_receiver)
@@ -272,8 +281,8 @@ fn live_sender(totals: &Totals, connected: bool) -> String {
         return "  (waiting for a connection)".to_owned();
     }
     format!(
-        "  RTT {:.1} ms  lost {}  resent {}  dropped {}",
-        totals.rtt_ms,
+        "  {}  lost {}  resent {}  dropped {}",
+        words_of_rtt(totals.rtt_ms),
         show_count(totals.reported_lost),
         show_count(totals.resent),
         show_count(totals.dropped_by_sender)
@@ -283,21 +292,25 @@ fn live_sender(totals: &Totals, connected: bool) -> String {
 fn words_of_receiver(totals: &Totals) -> String {
     let recovered = totals.missing.saturating_sub(totals.dropped_by_receiver);
     format!(
-        "{} lost on the way, {} recovered, {} never came in time, RTT {:.1} ms",
+        "{} lost on the way, {} recovered, {} never came in time, {}",
         show_counted(totals.missing, "packet"),
         show_count(recovered),
         show_count(totals.dropped_by_receiver),
-        totals.rtt_ms
+        words_of_rtt(totals.rtt_ms)
     )
 }
 
 fn words_of_sender(totals: &Totals) -> String {
+    let lost = match totals.lost_in_breaks {
+        0 => String::new(),
+        count => format!("{} lost when the connection broke, ", show_count(count)),
+    };
     format!(
-        "{} reported lost, {} sent again, {} given up as too late, RTT {:.1} ms",
+        "{} reported lost, {} sent again, {} given up as too late, {lost}{}",
         show_counted(totals.reported_lost, "packet"),
         show_count(totals.resent),
         show_count(totals.dropped_by_sender),
-        totals.rtt_ms
+        words_of_rtt(totals.rtt_ms)
     )
 }
 
@@ -402,7 +415,8 @@ mod tests {
             received: 99,
             missing: 1,
             dropped_by_receiver: 0,
-            rtt_ms: 40.26,
+            lost_in_breaks: 0,
+            rtt_ms: Some(40.26),
         };
         assert_eq!(
             words_of_sender(&totals),
@@ -414,5 +428,24 @@ mod tests {
         );
         assert_eq!(live_sender(&totals, true), "  RTT 40.3 ms  lost 11  resent 12  dropped 1");
         assert_eq!(live_receiver(&totals, false), "  (waiting for a connection)");
+        let broken = Totals { lost_in_breaks: 850, rtt_ms: None, ..totals };
+        assert_eq!(
+            words_of_sender(&broken),
+            "11 packets reported lost, 12 sent again, 1 given up as too late, 850 lost when the connection broke, \
+             RTT not measured"
+        );
+    }
+
+    #[test]
+    fn spans_are_rounded_to_the_nearest_tenth_of_a_second() {
+        let shown = |millis| show_span(whole(Duration::from_millis(millis)));
+        assert_eq!([shown(992), shown(1_049), shown(1_050), shown(99)], ["1 s", "1 s", "1.1 s", "99 ms"]);
+    }
+
+    #[test]
+    fn statistics_go_to_stdout_under_all_its_names() {
+        let (format, interval) = (RecordFormat::Json, Duration::from_secs(1));
+        let to_stdout = |path: &str| StatsPlan { path: path.into(), format, interval }.to_stdout();
+        assert!(to_stdout("-") && to_stdout("/dev/stdout") && !to_stdout("./-"));
     }
 }

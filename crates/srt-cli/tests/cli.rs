@@ -10,7 +10,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Place, fails, free_port, interrupt, spawn, srt, stderr};
+use common::{Place, fails, free_port, interrupt, said_until, spawn, srt, stderr};
 
 #[test]
 fn wrong_addresses_are_wrong_usage_and_named() {
@@ -34,6 +34,9 @@ fn wrong_addresses_are_wrong_usage_and_named() {
 
 #[test]
 fn wrong_flags_are_wrong_usage_and_named() {
+    fails(&["demo", "-t", "0"], 2, "a stream needs some time; write 10s");
+    fails(&["demo", "--latency", "-3"], 2, "for '--latency <TIME>': \"-3\" is no duration");
+    fails(&["send", "-", "srt://h:1", "--chunk", "0"], 2, "a message has 1 to 65000 bytes");
     fails(&["send", "-", "srt://h:1", "--colour"], 2, "--colour");
     fails(&["send", "-"], 2, "SRT_URI");
     fails(&["fly"], 2, "fly");
@@ -73,7 +76,7 @@ fn a_name_that_does_not_resolve_is_named() {
     fails(
         &["transmit", "-", "udp://no-such-host.invalid:1234"],
         1,
-        "no address found for \"no-such-host.invalid\"",
+        "udp://no-such-host.invalid:1234: no address found for this host",
     );
     fails(&["impair", "--listen", "127.0.0.1:0", "--target", "no-such-host.invalid:1"], 1, "check the name");
 }
@@ -169,14 +172,125 @@ fn the_second_interrupt_ends_at_once() {
     let place = Place::new("twice");
     let pipe = place.file("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Nobody reads the pipe, so nothing can end in order.
-    let mut child = spawn(&["transmit", "test://", &pipe]);
+    // Nobody reads the pipe beyond its first byte, so nothing can end in order.
+    let mut child = spawn(&["transmit", "test://?rate=max", &pipe]);
+    let mut reader = fs::File::open(&pipe).unwrap();
+    reader.read_exact(&mut [0]).unwrap();
     std::thread::sleep(Duration::from_millis(700));
     interrupt(&child);
     std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "the first waits for an end in order");
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_that_nobody_reads_holds_up_no_interrupt() {
+    let place = Place::new("unread");
+    let pipe = place.file("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut child = spawn(&["transmit", "test://", &pipe, "-v"]);
+    said_until(&mut child, " to ");
+    interrupt(&child);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+}
+
+#[test]
+fn an_output_keeps_what_it_holds_until_the_first_message_comes() {
+    let place = Place::new("keep");
+    let (keep, input) = (place.with("keep.ts", b"precious"), place.with("in.ts", b"something"));
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("srt://{}?conntimeo=300", silent.local_addr().unwrap());
+    fails(&["receive", &nobody, &keep], 1, "did not answer");
+    fails(&["transmit", &input, &keep, "--stats", &place.file("no/dir")], 1, "cannot be written");
+    fails(&["transmit", &keep, &keep], 2, "the input and the output are the same file");
+    fails(
+        &["transmit", &input, &keep, "--stats", &keep],
+        2,
+        "the output and the file of statistics are the same",
+    );
+    fails(
+        &["transmit", &keep, "null://", "--stats", &keep],
+        2,
+        "the input and the file of statistics are the same",
+    );
+    fails(&["transmit", &keep, "null://", "-logfile", &keep], 2, "the input and the log file are the same");
+    #[cfg(unix)]
+    {
+        let link = place.file("link.ts");
+        std::os::unix::fs::symlink(&keep, &link).unwrap();
+        fails(&["transmit", &keep, &link], 2, "the input and the output are the same file");
+        let mut from_stdin = Command::new(env!("CARGO_BIN_EXE_srt"));
+        let from_stdin = from_stdin.args(["transmit", "-", &keep]).stdin(fs::File::open(&keep).unwrap());
+        assert_eq!(from_stdin.output().unwrap().status.code(), Some(2));
+    }
+    assert_eq!(fs::read(&keep).unwrap(), b"precious");
+    assert!(srt(&["transmit", &input, &keep]).status.success());
+    assert_eq!(fs::read(&keep).unwrap(), b"something");
+}
+
+#[test]
+fn an_output_is_looked_at_before_callers_are_waited_for() {
+    let place = Place::new("first");
+    let nowhere = place.file("no/such/dir/out.ts");
+    // One line alone: nothing was said about waiting.
+    fails(&["receive", "srt://127.0.0.1:0?mode=listener", &nowhere], 1, "make the directory first");
+}
+
+#[test]
+fn statistics_for_stdout_do_not_mix_with_data_nor_make_a_file() {
+    let place = Place::new("stats");
+    let input = place.with("in", &[9; 10_000]);
+    fails(&["transmit", &input, "-", "--stats", "-"], 2, "would both go to stdout");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_srt"));
+    let output = command
+        .args(["transmit", &input, "null://", "--stats", "-"])
+        .current_dir(std::path::Path::new(&input).parent().unwrap())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success() && !fs::exists(place.file("-")).unwrap());
+    assert!(
+        stderr(&output).contains("neither side is SRT, so there are no statistics"),
+        "{}",
+        stderr(&output)
+    );
+    #[cfg(unix)]
+    {
+        let log = place.with("log", b"before\n");
+        let stdout = fs::OpenOptions::new().append(true).open(&log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_srt"));
+        let command = command.args(["transmit", &input, "null://", "--stats", "/dev/stdout"]);
+        assert!(command.stdin(Stdio::null()).stdout(stdout).output().unwrap().status.success());
+        assert_eq!(fs::read(&log).unwrap(), b"before\n", "what was there is still there");
+    }
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused() {
+    fails(&["transmit", "udp://:1234", "null://", "--rate", "8M"], 2, "--rate: paces files and pipes alone");
+    fails(
+        &["transmit", "udp://:1234", "srt://:0", "--source-time"],
+        2,
+        "--source-time: passes on times from SRT",
+    );
+}
+
+#[test]
+fn wrong_srt_addresses_are_named_once_and_shown_in_part() {
+    fails(&["send", "-", "srt://127.0.0.1:0"], 2, "srt: srt://127.0.0.1:0: \"0\" is no port; use 1 to 65535");
+    fails(
+        &["send", "-", "srt://127.0.0.1"],
+        2,
+        "srt: srt://127.0.0.1: it has no port; write srt://host:port",
+    );
+    let passphrase = "srt: srt://h:1?passphrase=***: passphrase: too short: 10 to 80 bytes";
+    fails(&["send", "-", "srt://h:1?passphrase=012"], 2, passphrase);
+    let long = srt(&["send", "-", &format!("srt://h:1?streamid={}", "x".repeat(513))]);
+    let said = stderr(&long);
+    assert!(said.len() < 200 && said.contains("at most 512 bytes"), "{said}");
 }
 
 #[test]
@@ -239,6 +353,17 @@ fn the_compatible_face_answers_to_its_name() {
     assert_eq!(wrong.status.code(), Some(2));
     assert_eq!(stderr(&wrong), "srt-live-transmit: -x: unknown option; -h lists them all\n");
     assert_eq!(tool(&["only-one"]).status.code(), Some(2));
+    assert_eq!(stderr(&tool(&["--help"])), stderr(&help));
+    let lenient = tool(&["udp://239.255.77.9:1?pkt_size=1316&multicast&x=1&x=2", "file://con", "-t:1"]);
+    let said = stderr(&lenient);
+    let known = "warning: udp://239.255.77.9:1?multicast: ignored, for it is not known here: pkt_size, x\n";
+    assert!(said.contains(known), "{said}");
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("srt://{}?mode=default&conntimeo=100", silent.local_addr().unwrap());
+    let retrying = tool(&["file://con", &nobody, "-t:1"]);
+    let said = stderr(&retrying);
+    assert!(retrying.status.success(), "{said}");
+    assert_eq!(said.matches("did not answer").count(), 1, "once per cause: {said}");
     let mixed = tool(&["udp://:1234", "file://con", "-s:10"]);
     assert_eq!(mixed.status.code(), Some(2));
     assert!(stderr(&mixed).contains("send the statistics to a file with -statsout:FILE"));
@@ -256,7 +381,7 @@ fn help_goes_to_stdout_and_lists_the_options_of_addresses() {
     let help = srt(&["help", "options"]);
     let text = String::from_utf8(help.stdout).unwrap();
     assert!(help.status.success());
-    for part in ["latency ", "mode=caller|listener", "0 to 65535 ms; default 120", "streamid"] {
+    for part in ["latency ", "mode=caller|listener", "0 or more ms; default 3000", "streamid"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let listed = srt(&["options"]);

@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use common::{Place, fails, free_port, interrupt, spawn, srt, stderr};
+use common::{Place, fails, free_port, interrupt, said_until, spawn, srt, stderr};
 use srt::{Decision, Options, RejectReason, SrtListener};
 
 /// Waits for a child that must succeed, and gives what it said.
@@ -139,7 +139,12 @@ fn addresses_are_wrong_usage_before_anything_is_sent() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_named() {
+fn a_name_that_does_not_resolve_is_named_and_tried_again_where_that_is_asked_for() {
+    let output = srt(&["send", "test://", "srt://no-such-host.invalid:9000", "--reconnect", "-t", "300ms"]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.starts_with("srt://no-such-host.invalid:9000: no address found for this host"), "{said}");
+    assert!(said.contains("; trying again\n"), "{said}");
     fails(&["send", "test://", "srt://no-such-host.invalid:9000"], 1, "no-such-host.invalid");
 }
 
@@ -155,6 +160,74 @@ fn a_peer_that_never_answers_is_an_error() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = format!("srt://{}?conntimeo=300", silent.local_addr().unwrap());
     fails(&["send", "test://", &address], 1, "the peer did not answer; check address, port");
+}
+
+#[test]
+fn a_caller_that_tries_for_ever_says_why_once_per_cause() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("srt://{}?conntimeo=50", silent.local_addr().unwrap());
+    let output = srt(&["send", "test://", &address, "--reconnect", "-t", "2s"]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("the peer did not answer").count(), 1, "{said}");
+}
+
+#[test]
+fn a_file_that_nobody_came_for_is_not_sent() {
+    let place = Place::new("nobody");
+    let input = place.with("in", &content());
+    let output = srt(&["send", &input, "srt://127.0.0.1:0?mode=listener", "-t", "300ms"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ended before a connection was made; nothing was sent"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn what_a_broken_connection_loses_of_a_file_is_said_and_a_failure() {
+    let place = Place::new("lost");
+    // More than both buffers hold, for a receiver that plays out nothing as long as this lasts.
+    let input = place.with("in", &vec![0x47; 40_000_000]);
+    let port = free_port();
+    let mut receiver = spawn(&["receive", &format!("srt://:{port}"), "null://"]);
+    let address = format!("srt://127.0.0.1:{port}?latency=60000&conntimeo=10000&peeridletimeo=1000");
+    let mut sender = spawn(&["send", &input, &address, "--reconnect"]);
+    said_until(&mut receiver, "connected with");
+    receiver.kill().unwrap();
+    receiver.wait().unwrap();
+    let mut said = said_until(&mut sender, "connecting again");
+    interrupt(&sender);
+    let output = sender.wait_with_output().unwrap();
+    said.push_str(&stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("messages lost with it; connecting again").count(), 1, "{said}");
+    assert!(said.contains(" lost when the connection broke, "), "{said}");
+    assert!(said.contains("were lost when the connection broke; send the input again"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_stray_datagram_too_large_for_srt_does_not_end_a_relay() {
+    let listener = SrtListener::bind("127.0.0.1:0", &Options::new()).unwrap();
+    let input = format!("127.0.0.1:{}", free_port());
+    let address = format!("srt://{}?conntimeo=10000", listener.local_addr());
+    let relay = spawn(&["transmit", &format!("udp://{input}"), &address]);
+    let (socket, _) = listener.accept().unwrap();
+    let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut buffer = [0; 1500];
+    let arrived = loop {
+        // Refused as long as the relay does not listen.
+        let _ = camera.send_to(&[1; 1400], &input).and_then(|_| camera.send_to(b"after", &input));
+        if let Ok(len) = socket.try_recv(&mut buffer) {
+            break buffer[..len].to_vec();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(arrived, b"after");
+    interrupt(&relay);
+    let said = succeeds(relay);
+    assert_eq!(said.matches("a datagram of 1400 bytes was thrown away").count(), 1, "once: {said}");
+    assert!(said.contains("thrown away because the output carries none so large: "), "{said}");
 }
 
 #[test]
@@ -290,6 +363,20 @@ fn the_demo_tells_what_happened_and_the_picture_holds() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(!said.contains('\u{1b}') && output.stdout.is_empty(), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_demo_does_not_wait_for_what_is_on_the_way() {
+    let mut demo = spawn(&["demo", "--duration", "1m", "--latency", "8s"]);
+    said_until(&mut demo, "listener, latency 8 s");
+    std::thread::sleep(Duration::from_secs(1));
+    interrupt(&demo);
+    let said = succeeds(demo);
+    assert!(
+        said.contains("when the demo was interrupted, with ") || said.contains("before anything was sent"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -98,13 +98,14 @@ impl Options {
         /// How long a blocking receive or accept waits; `None`, the default, for ever.
         #[doc(alias = "SRTO_RCVTIMEO")]
         receive_timeout(span: Option<Duration>) => RcvTimeo = span.map_or(-1, millis);
-        /// How long closing waits for data that is not acknowledged, in whole seconds. Default 0.
+        /// How long closing waits at most for the peer to have everything, in whole seconds. 0, the default: until its latency
+        /// and 3 s have passed without progress.
         #[doc(alias = "SRTO_LINGER")]
         linger(span: Duration) => Linger = Linger::seconds(seconds(span));
         /// Silence of the peer after which the connection counts as broken. Default 5 s.
         #[doc(alias = "SRTO_PEERIDLETIMEO")]
         peer_idle_timeout(span: Duration) => PeerIdleTimeo = millis(span);
-        /// Ceiling of the sending rate in bytes per second: -1, the default, is 1 Gb/s; 0 is the input's rate and
+        /// Ceiling of the sending rate in bytes per second: -1, the default, is none; 0 is the input's rate and
         /// [`overhead_percent`](Self::overhead_percent) on top.
         #[doc(alias = "SRTO_MAXBW")]
         max_bandwidth(bytes_per_second: i64) => MaxBw = bytes_per_second;

@@ -11,17 +11,21 @@ use srt_impair::{Emulator, Loss, Profile, Report};
 
 use super::impair::words_of_way;
 use crate::args::DemoArgs;
+use crate::batch::Batch;
 use crate::error::Failure;
 use crate::media::srt::{Link, Monitor, Role, SrtSink, SrtSource, Totals};
-use crate::media::{MediaUri, NullSink, Setup, TestSource, TestSpec, WAIT};
+use crate::media::{
+    MediaUri, Nature, NullSink, Read, Setup, Sink, Source, TestSource, TestSpec, WAIT, Wrote,
+};
 use crate::pump::{Counters, Pump, Tap};
-use crate::report::words_of_spread;
+use crate::report::{SHORTEST, words_of_rtt, words_of_spread};
 use crate::stop::{self, Stop};
 use crate::talk::{Talk, Volume};
 use crate::test_stream::Findings;
 use crate::units::{rate_of, show_bytes, show_count, show_counted, show_rate, show_share, show_span};
 
 const TICK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(10);
 const LIVE_EVERY: Duration = Duration::from_millis(500);
 /// For the handshake, which may be lost as well.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +47,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     talk.end_live();
     for line in story.words(args) {
         talk.say(line);
+    }
+    if story.interrupted && story.messages == 0 {
+        return Ok(());
     }
     story.verdict()
 }
@@ -70,6 +77,50 @@ fn introduce(args: &DemoArgs, profile: &Profile, talk: &Talk) {
     talk.say("");
 }
 
+/// The receiver, which plays out nothing more once it is to stop.
+struct UntilStopped {
+    source: SrtSource,
+    stopped: bool,
+}
+
+impl Source for UntilStopped {
+    fn read(&mut self, batch: &mut Batch, room: usize) -> Result<Read, Failure> {
+        if self.stopped { Ok(Read::End) } else { self.source.read(batch, room) }
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    fn nature(&self) -> Nature {
+        self.source.nature()
+    }
+}
+
+/// The sender, which waits for the receiver to have everything unless it is interrupted.
+struct UntilInterrupted {
+    sink: SrtSink,
+    stop: Stop,
+}
+
+impl Sink for UntilInterrupted {
+    fn ready(&mut self) -> Result<bool, Failure> {
+        self.sink.ready()
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Wrote, Failure> {
+        self.sink.write(batch)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.stop.asked() {
+            self.sink.abort();
+            return Ok(());
+        }
+        self.sink.finish()
+    }
+}
+
 /// All that is needed, ready to go.
 struct Scene {
     emulator: Emulator,
@@ -94,6 +145,7 @@ impl Scene {
             rate: None,
             reconnect: false,
             source_time: false,
+            counters: Arc::default(),
             stop: stop.clone(),
             talk: Talk::stderr(Volume::Quiet, false),
         };
@@ -121,7 +173,8 @@ impl Scene {
     }
 
     fn play(self, args: &DemoArgs, stop: &Stop, talk: &Talk) -> Result<Story, Failure> {
-        let Self { emulator, source, packets_per_message, sender, receiver, receiver_stop } = self;
+        let Self { emulator, source: test_stream, packets_per_message, sender, receiver, receiver_stop } =
+            self;
         let (sending, receiving) = (sender.monitor(), receiver.monitor());
         let counters = Arc::new(Counters::default());
         let tap = Arc::new(Mutex::new(Tap::new()));
@@ -134,16 +187,15 @@ impl Scene {
         };
         let began = Instant::now();
         let (sent, received) = thread::scope(|scope| {
-            let receiver = scope
-                .spawn(|| receive.run(Box::new(SrtSource::new(receiver)), Box::new(NullSink), TICK, || {}));
+            let source = UntilStopped { source: SrtSource::new(receiver), stopped: false };
+            let receiver = scope.spawn(|| receive.run(Box::new(source), Box::new(NullSink), TICK, || {}));
             let mut line = LiveLine { at: began, bytes: 0 };
-            let sent = send.run(Box::new(source), Box::new(SrtSink::new(sender, false)), TICK, || {
+            let sink = UntilInterrupted { sink: SrtSink::new(sender, false), stop: stop.clone() };
+            let sent = send.run(Box::new(test_stream), Box::new(sink), TICK, || {
                 line.show(talk, began, &counters, &receiving, &emulator);
             });
             let farewell = Instant::now() + args.latency + FAREWELL;
-            while !receiver.is_finished() && Instant::now() < farewell {
-                thread::sleep(Duration::from_millis(10));
-            }
+            while !receiver.is_finished() && Instant::now() < farewell && !stop.wait(LOOK) {}
             receiver_stop.ask();
             (sent, receiver.join().unwrap_or(Err(Failure::Thread("receiver"))))
         });
@@ -155,6 +207,7 @@ impl Scene {
             received?;
         }
         Ok(Story {
+            interrupted: stop.asked(),
             elapsed,
             messages: counters.messages_out.load(Ordering::Relaxed),
             bytes: counters.bytes_out.load(Ordering::Relaxed),
@@ -191,11 +244,11 @@ impl LiveLine {
         let totals = receiving.totals();
         let seconds = now.duration_since(began).as_secs();
         talk.live(format!(
-            "  {:02}:{:02}  {}  RTT {:.1} ms  lost on the wire {}  recovered {}  dropped {}",
+            "  {:02}:{:02}  {}  {}  lost on the wire {}  recovered {}  dropped {}",
             seconds / 60,
             seconds % 60,
             show_rate(rate),
-            totals.rtt_ms,
+            words_of_rtt(totals.rtt_ms),
             show_count(path.report().to_target.link.lost()),
             show_count(totals.missing.saturating_sub(totals.dropped_by_receiver)),
             show_count(totals.dropped_by_receiver),
@@ -206,6 +259,8 @@ impl LiveLine {
 /// What happened.
 #[derive(Clone, Debug)]
 struct Story {
+    /// Ended by Ctrl-C, with messages on their way.
+    interrupted: bool,
     elapsed: Duration,
     messages: u64,
     bytes: u64,
@@ -217,21 +272,39 @@ struct Story {
 }
 
 impl Story {
-    /// Messages of the sender that the receiver never saw.
+    /// Messages of the sender that the receiver never saw, and will not see.
     fn missing(&self) -> u64 {
+        if self.interrupted {
+            // What comes after the last that was played was still on its way.
+            return self.found.in_messages(self.found.lost);
+        }
+        self.unseen()
+    }
+
+    /// Messages of the sender that the receiver has not seen.
+    fn unseen(&self) -> u64 {
         let sent = self.messages * self.packets_per_message;
         sent.saturating_sub(self.found.received).div_ceil(self.packets_per_message.max(1))
     }
 
     fn delivered(&self) -> u64 {
-        self.messages - self.missing().min(self.messages)
+        self.messages - self.unseen().min(self.messages)
+    }
+
+    /// Messages that were on their way when the demo was interrupted.
+    fn on_their_way(&self) -> u64 {
+        self.unseen().saturating_sub(self.missing())
     }
 
     fn words(&self, args: &DemoArgs) -> Vec<String> {
         let (sender, receiver) = (&self.sender, &self.receiver);
         let recovered = receiver.missing.saturating_sub(receiver.dropped_by_receiver);
-        let rate =
-            show_rate(rate_of(self.bytes, self.elapsed.min(args.duration.max(Duration::from_millis(1)))));
+        // Over less time a rate says nothing.
+        let rate = if self.elapsed < SHORTEST {
+            String::new()
+        } else {
+            format!(", {}", show_rate(rate_of(self.bytes, self.elapsed.min(args.duration))))
+        };
         let order = match (self.found.reordered, self.found.duplicates, self.found.damaged) {
             (0, 0, 0) => "each once, in order and undamaged".to_owned(),
             (late, twice, damaged) => format!(
@@ -246,7 +319,7 @@ impl Story {
         vec![
             "What happened".to_owned(),
             format!(
-                "  sent       {} ({}, {rate})",
+                "  sent       {} ({}{rate})",
                 show_counted(self.messages, "message"),
                 show_bytes(self.bytes)
             ),
@@ -271,7 +344,12 @@ impl Story {
             format!("  latency    {latency}"),
             format!("             ({} to recover, and the way itself)", show_span(args.latency)),
             String::new(),
-            if self.whole() {
+            if self.interrupted && self.whole() {
+                let left = show_counted(self.on_their_way(), "message");
+                format!("The picture had not broken when the demo was interrupted, with {left} on the way.")
+            } else if self.interrupted && self.messages == 0 {
+                "Interrupted before anything was sent.".to_owned()
+            } else if self.whole() {
                 "The picture never broke.".to_owned()
             } else {
                 format!("The picture broke: {} missing or damaged.", show_counted(self.harmed(), "message"))
@@ -327,6 +405,7 @@ mod tests {
         };
         let totals = Totals { sent: 100, resent: 6, missing: 5, received: 100, ..Totals::default() };
         Story {
+            interrupted: false,
             elapsed: Duration::from_secs(10),
             messages: 100,
             bytes: 131_600,
@@ -365,6 +444,25 @@ mod tests {
         let failure = broken.verdict().unwrap_err();
         assert_eq!(failure.exit_code(), 1);
         assert!(failure.to_string().contains("1 of 100 messages"), "{failure}");
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_the_demo_was_interrupted_is_not_lost() {
+        let mut cut = story();
+        (cut.interrupted, cut.found.received, cut.found.ended) = (true, 350, false);
+        let words = cut.words(&args()).join("\n");
+        assert!(words.contains("  delivered  50 of 100 messages"), "{words}");
+        assert!(words.ends_with("when the demo was interrupted, with 50 messages on the way."), "{words}");
+        assert!(cut.verdict().is_ok());
+        cut.found.lost = 7;
+        assert!(cut.verdict().unwrap_err().to_string().starts_with("1 of 100 messages"), "a hole is a hole");
+    }
+
+    #[test]
+    fn an_instant_has_no_rate() {
+        let short = Story { elapsed: Duration::from_micros(1), ..story() };
+        let words = short.words(&args()).join("\n");
+        assert!(words.contains("(131.6 kB)") && !words.contains("b/s"), "{words}");
     }
 
     #[test]

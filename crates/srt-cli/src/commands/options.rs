@@ -9,18 +9,26 @@ const HEAD: &str = "\
 What an srt:// address may say: srt://HOST:PORT?KEY=VALUE&KEY=VALUE
 
   srt://HOST:PORT        calls HOST
-  srt://:PORT            listens on all interfaces (srt://ADDRESS:PORT?mode=listener: on one)
+  srt://:PORT            listens on all interfaces; on one:
+                         srt://ADDRESS:PORT?mode=listener
   mode=caller|listener   says it outright
   adapter=ADDRESS        calls from, or listens on, this local address
   port=PORT              calls from this local port
   bind=ADDRESS:PORT      both in one
 
-Options, with their allowed values and default:
+Options, with their allowed values and default. Those marked *
+have their default alone in this version. Numbers may carry a unit: latency=1s,
+maxbw=8Mbps, rcvbuf=8MB.
+
 ";
 
 const FOOT: &str = "\
-Options marked * have their default alone in this version. Numbers may carry a unit: latency=1s, maxbw=8Mbps, rcvbuf=8MB.
 Quote addresses for the shell: 'srt://host:9000?latency=200&streamid=camera1'";
+
+/// Where the words about an option begin.
+const INDENT: usize = 23;
+/// What a terminal has at least; wider lines would be broken without their indent.
+const WIDTH: usize = 80;
 
 /// The table as text.
 pub(crate) fn option_table() -> String {
@@ -33,11 +41,31 @@ pub(crate) fn option_table() -> String {
             text => format!("; default {text}"),
         };
         let (doc, allowed) = (plain(info.doc), info.allowed().replace("to 2147483647", "or more"));
-        writeln!(out, "  {name:<20} {doc}\n{:23}{allowed}{default}", "").expect("a String takes everything");
+        let words = wrapped(&doc).into_iter().chain(wrapped(&format!("{allowed}{default}")));
+        for (line, words) in words.enumerate() {
+            let name = if line == 0 { name.as_str() } else { "" };
+            writeln!(out, "  {name:<20} {words}").expect("a String takes everything");
+        }
     }
     out.push('\n');
     out.push_str(FOOT);
     out
+}
+
+/// A text in lines that fit behind the names.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() < WIDTH - INDENT => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A line of rustdoc without its links: of a bracketed text with a path in parentheses, the text.
@@ -88,8 +116,23 @@ mod tests {
             });
             assert_eq!(listed, is_for_uris(info), "{}", info.name);
         }
-        assert!(table.contains("0 to 65535 ms; default 120"), "{table}");
+        assert!(table.contains("0 or more ms; default 3000"), "{table}");
         assert!(table.contains("  passphrase*"), "{table}");
-        assert!(table.lines().all(|line| line.chars().count() <= 160), "{table}");
+        assert!(table.contains("at least 32 packets"), "what the buffer becomes: {table}");
+        let (mark, first) = (table.find("marked *").unwrap(), table.find("\n  mss").unwrap());
+        assert!(mark < first, "the mark is explained before it is used");
+    }
+
+    #[test]
+    fn the_table_fits_a_narrow_terminal_with_its_indent() {
+        let table = option_table();
+        let options = table.split_once("rcvbuf=8MB.").unwrap().1;
+        for line in options.lines().filter(|line| line.starts_with(' ')) {
+            assert!(line.chars().count() < WIDTH, "{line}");
+            assert!(
+                line.chars().nth(INDENT - 1) == Some(' ') && line.chars().nth(INDENT) != Some(' '),
+                "{line}"
+            );
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What `send`, `receive`, `transmit` and srt-live-transmit have in common: open both media, pump, report.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -9,12 +9,14 @@ use srt::SrtSocket;
 
 use crate::args::StreamArgs;
 use crate::error::Failure;
+use crate::files;
 use crate::log::{self, LogPlan};
-use crate::media::srt::{Link, Observer, Role};
+use crate::media::lenient::{Side, lenient};
+use crate::media::srt::{Link, Monitor, Observer, Role};
 use crate::media::uri::masked;
 use crate::media::{MediaUri, Scheme, Setup, open_sink, open_source};
 use crate::pump::{Counters, Pump, Tap};
-use crate::report::{Reporter, StatsPlan, verdict};
+use crate::report::{Reporter, StatsFile, StatsPlan, verdict};
 use crate::stats_format::{ToolFormat, ToolWriter};
 use crate::stop::{self, Stop};
 use crate::talk::{Talk, Volume};
@@ -114,8 +116,9 @@ impl Transfer {
     /// # Errors
     /// What ended it before its time.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let (input, output) = (MediaUri::parse(&self.input)?, MediaUri::parse(&self.output)?);
         let talk = Talk::stderr(self.volume, self.tool.is_none());
+        let (input, output) = self.media(&talk)?;
+        self.check(&input, &output)?;
         log::start(&self.log, &talk)?;
         let stop = Stop::default();
         if let Err(error) = stop::on_signal(&stop) {
@@ -127,15 +130,18 @@ impl Transfer {
         } else {
             talk.detail(format!("{from} to {to}"));
         }
+        let counters = Arc::new(Counters::default());
         let setup = Setup {
             chunk: self.chunk,
             rate: self.rate,
             reconnect: self.reconnect,
             source_time: self.source_time,
+            counters: Arc::clone(&counters),
             stop: stop.clone(),
             talk: talk.clone(),
         };
-        let mut stats_out = self.stats_out(output.scheme)?;
+        let stats = self.stats.as_ref().map(StatsFile::create).transpose()?;
+        let mut stats_out = self.stats_out(&output)?;
         let mut link = |uri: &MediaUri, role| -> Result<Option<Link>, Failure> {
             if uri.scheme != Scheme::Srt {
                 return Ok(None);
@@ -144,24 +150,31 @@ impl Transfer {
             if let Some((plan, out)) = &mut stats_out {
                 link.speak_as_the_tool();
                 link.observe(observer(plan, Arc::clone(out)));
-            } else {
-                link.announce();
             }
             Ok(Some(link))
         };
         let output_link = link(&output, Role::Target)?;
         let input_link = link(&input, Role::Source)?;
         let monitors = (input_link.as_ref().map(Link::monitor), output_link.as_ref().map(Link::monitor));
-        // What the output takes bounds what the input may give; an output file is made anew only when the input is there.
+        let places = [&output_link, &input_link].map(|link| link.as_ref().and_then(Link::waits_at));
+        // What the output takes bounds what the input may give.
         let limit = output_link.as_ref().map(Link::max_message);
         let source = open_source(&input, &setup, limit, input_link)?;
         let sink = open_sink(&output, &setup, output_link)?;
         let sending = monitors.1.clone();
+        if stats.is_some() && monitors.0.is_none() && monitors.1.is_none() {
+            talk.warn("--stats: neither side is SRT, so there are no statistics to write");
+        }
+        if self.tool.is_none() {
+            // Now that nothing stands in the way of serving whoever calls.
+            for place in places.into_iter().flatten() {
+                talk.say(format!("waiting for a caller on UDP {place}"));
+            }
+        }
 
-        let counters = Arc::new(Counters::default());
         let checked = output.scheme == Scheme::Test;
         let tap = (checked || input.scheme == Scheme::Srt).then(|| Arc::new(Mutex::new(Tap::new())));
-        let mut reporter = Reporter::new(&talk, &counters, monitors, tap.clone(), self.stats.as_ref())?;
+        let mut reporter = Reporter::new(&talk, &counters, monitors, tap.clone(), stats);
         let pump = Pump { stop: stop.clone(), counters, tap: tap.clone(), room: self.room };
         let result = pump.run(source, sink, TICK, || {
             reporter.tick();
@@ -172,6 +185,7 @@ impl Transfer {
                 stop.ask();
             }
         });
+        let result = result.and_then(|()| self.arrived(&input, sending.as_ref()));
         reporter.finish(self.tool.is_some() || (result.is_err() && reporter.never_connected()));
         let unpaced = matches!(input.scheme, Scheme::File | Scheme::Stdio) && self.rate.is_none();
         let given_up = sending.map_or(0, |sending| sending.totals().dropped_by_sender);
@@ -185,13 +199,93 @@ impl Transfer {
         if checked { judge(tap.as_deref()) } else { Ok(()) }
     }
 
+    /// Both addresses; srt-live-transmit takes more than we do.
+    fn media(&self, talk: &Talk) -> Result<(MediaUri, MediaUri), Failure> {
+        if self.tool.is_none() {
+            return Ok((MediaUri::parse(&self.input)?, MediaUri::parse(&self.output)?));
+        }
+        let lenient = |text: &str, side| {
+            let (text, ignored) = lenient(text, side);
+            if !ignored.is_empty() {
+                let name = masked(&text);
+                talk.warn(format!("{name}: ignored, for it is not known here: {}", ignored.join(", ")));
+            }
+            MediaUri::parse(&text)
+        };
+        Ok((lenient(&self.input, Side::Input)?, lenient(&self.output, Side::Output)?))
+    }
+
+    /// Refuses what would be ignored, and what would destroy a file that is read or written as well.
+    fn check(&self, input: &MediaUri, output: &MediaUri) -> Result<(), Failure> {
+        if self.rate.is_some() && !matches!(input.scheme, Scheme::File | Scheme::Stdio) {
+            return Err(Failure::Conflict(
+                "--rate: paces files and pipes alone; leave it out (a test stream has its own: test://?rate=8M)",
+            ));
+        }
+        let both_srt = input.scheme == Scheme::Srt && output.scheme == Scheme::Srt;
+        if self.source_time && self.tool.is_none() && !both_srt {
+            return Err(Failure::Conflict(
+                "--source-time: passes on times from SRT to SRT; leave it out, or give two srt:// addresses",
+            ));
+        }
+        if self.stats.as_ref().is_some_and(StatsPlan::to_stdout) && writes_stdout(output) {
+            return Err(Failure::Conflict(
+                "--stats: statistics and data would both go to stdout; send the statistics to a file",
+            ));
+        }
+        self.check_files(input, output)
+    }
+
+    fn check_files(&self, input: &MediaUri, output: &MediaUri) -> Result<(), Failure> {
+        let place = |path: &PathBuf| files::of_path(path);
+        let read = match input.scheme {
+            Scheme::Stdio => files::of_stdin(),
+            Scheme::File => files::of_path(Path::new(&input.path)),
+            _ => None,
+        };
+        let written = match output.scheme {
+            _ if writes_stdout(output) => files::of_stdout(),
+            Scheme::File => files::of_path(Path::new(&output.path)),
+            _ => None,
+        };
+        let stats = match (&self.stats, &self.tool) {
+            (Some(plan), _) if plan.to_stdout() => files::of_stdout(),
+            (Some(plan), _) => place(&plan.path),
+            (None, tool) => tool.as_ref().and_then(|tool| tool.stats_file.as_ref()).and_then(place),
+        };
+        let log = self.log.file.as_ref().and_then(place);
+        let all = [("input", read), ("output", written), ("file of statistics", stats), ("log file", log)];
+        for (place, (other, identity)) in all.iter().enumerate() {
+            let same = |(_, earlier): &&(_, _)| identity.is_some() && earlier == identity;
+            if let Some((one, _)) = all[..place].iter().find(same) {
+                return Err(Failure::SameFile { one, other });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything came through, as far as that can be asked: what is stored can be sent again.
+    fn arrived(&self, input: &MediaUri, sending: Option<&Monitor>) -> Result<(), Failure> {
+        let Some(sending) = sending.filter(|_| self.tool.is_none() && is_stored(input)) else {
+            return Ok(());
+        };
+        let uri = masked(&self.output);
+        if sending.connections() == 0 {
+            return Err(Failure::NeverConnected { uri });
+        }
+        match sending.totals().lost_in_breaks {
+            0 => Ok(()),
+            messages => Err(Failure::LostInBreaks { uri, messages }),
+        }
+    }
+
     /// Where the records of srt-live-transmit go.
-    fn stats_out(&self, output: Scheme) -> Result<Option<(ToolPlan, Out)>, Failure> {
+    fn stats_out(&self, output: &MediaUri) -> Result<Option<(ToolPlan, Out)>, Failure> {
         let Some(plan) = &self.tool else { return Ok(None) };
         let wanted = plan.stats_every > 0 || plan.bandwidth_every > 0;
         let out: Box<dyn Write + Send> = match &plan.stats_file {
-            Some(path) => Box::new(crate::report::create(path)?),
-            None if wanted && output == Scheme::Stdio => {
+            Some(path) => Box::new(files::create(path)?),
+            None if wanted && writes_stdout(output) => {
                 return Err(Failure::Conflict(
                     "statistics and data would both go to stdout; send the statistics to a file with -statsout:FILE",
                 ));
@@ -199,6 +293,21 @@ impl Transfer {
             None => Box::new(io::stdout()),
         };
         Ok(Some((plan.clone(), Arc::new(Mutex::new(out)))))
+    }
+}
+
+/// Whether data go to stdout, under whichever name.
+fn writes_stdout(output: &MediaUri) -> bool {
+    output.scheme == Scheme::Stdio
+        || (output.scheme == Scheme::File && files::is_stdout(Path::new(&output.path)))
+}
+
+/// Whether the input can be sent again.
+fn is_stored(input: &MediaUri) -> bool {
+    match input.scheme {
+        Scheme::File => Path::new(&input.path).is_file(),
+        Scheme::Stdio => files::stdin_is_stored(),
+        _ => false,
     }
 }
 

@@ -126,6 +126,7 @@ impl<R: io::Read + Send> Source for ByteSource<R> {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::VecDeque;
+    use std::sync::Arc;
 
     use super::*;
     use crate::stop::Stop;
@@ -133,7 +134,15 @@ pub(crate) mod tests {
 
     pub(crate) fn setup(chunk: usize) -> Setup {
         let (stop, talk) = (Stop::default(), Talk::silent());
-        Setup { chunk, rate: None, reconnect: false, source_time: false, stop, talk }
+        Setup {
+            chunk,
+            rate: None,
+            reconnect: false,
+            source_time: false,
+            counters: Arc::default(),
+            stop,
+            talk,
+        }
     }
 
     /// Gives its pieces one a read; an empty piece is a pause.

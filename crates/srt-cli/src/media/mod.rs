@@ -3,15 +3,19 @@
 //! A [`Source`] fills batches, a [`Sink`] empties them; the [pump](crate::pump) stands between. Neither blocks for longer
 //! than about [`WAIT`], so that a wish to stop is heard at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::Batch;
 use crate::error::{Failure, UriProblem};
+use crate::pump::Counters;
 use crate::stop::Stop;
 use crate::talk::Talk;
 
 mod bytes;
 mod file;
+mod interface;
+pub(crate) mod lenient;
 mod null;
 mod rtp;
 pub(crate) mod srt;
@@ -110,6 +114,8 @@ pub(crate) struct Setup {
     pub(crate) reconnect: bool,
     /// Whether SRT outputs pass on the time of origin.
     pub(crate) source_time: bool,
+    /// Where it is counted what a medium throws away.
+    pub(crate) counters: Arc<Counters>,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// Where notes go.
@@ -131,8 +137,8 @@ pub(crate) fn open_source(
             Some(link) => Box::new(srt::SrtSource::new(link)),
             None => return Err(uri.fault(UriProblem::NotSrt).into()),
         },
-        Scheme::Udp => Box::new(udp::UdpSource::open(uri, limit, rtp::Strip::Nothing)?),
-        Scheme::Rtp => Box::new(udp::UdpSource::open(uri, limit, rtp::Strip::of(uri)?)?),
+        Scheme::Udp => Box::new(udp::UdpSource::open(uri, setup, limit, rtp::Strip::Nothing)?),
+        Scheme::Rtp => Box::new(udp::UdpSource::open(uri, setup, limit, rtp::Strip::of(uri)?)?),
         Scheme::File => file::source(uri, setup)?,
         Scheme::Stdio => Box::new(stdio::source(setup)),
         Scheme::Test => Box::new(TestSource::open(uri, limit)?),
@@ -158,7 +164,7 @@ pub(crate) fn open_sink(
         },
         Scheme::Udp => Box::new(udp::UdpSink::open(uri, setup, None)?),
         Scheme::Rtp => Box::new(udp::UdpSink::open(uri, setup, Some(rtp::Header::of(uri)?))?),
-        Scheme::File => Box::new(file::FileSink::create(uri)?),
+        Scheme::File => file::sink(uri)?,
         Scheme::Stdio => Box::new(stdio::StdoutSink::new()),
         Scheme::Test | Scheme::Null => Box::new(NullSink::open(uri)?),
     })

@@ -1,5 +1,6 @@
 //! `srt://`: a link that calls or listens, is made anew when asked to, and is watched by the report.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
@@ -15,9 +16,10 @@ use srt::{
 use super::uri::masked;
 use super::{Nature, Read, Setup, Sink, Source, WAIT, Wrote};
 use crate::batch::Batch;
-use crate::error::Failure;
+use crate::error::{Failure, UriFault, UriProblem};
 use crate::stop::Stop;
 use crate::talk::Talk;
+use crate::units::show_counted;
 
 /// Wait before the second try to connect; doubles up to [`LONGEST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
@@ -26,6 +28,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const LARGEST_LIVE_PAYLOAD: usize = 1456;
 /// Parameters of srt-live-transmit that are not options; they change nothing here, for nothing here waits for long.
 const TOOL_KEYS: [&str; 2] = ["timeout", "blocking"];
+/// Told by an end that has not measured a round trip yet.
+const ASSUMED_RTT_MS: f64 = 100.0;
 /// Messages given to the library in one call.
 const SEND_BATCH: usize = 64;
 
@@ -63,6 +67,10 @@ pub(crate) struct Link {
     observer: Option<Observer>,
     compat: bool,
     max_message: usize,
+    /// What was given to the present connection.
+    given: Given,
+    /// Why there is no connection, as it was said last.
+    said: String,
     stop: Stop,
     talk: Talk,
 }
@@ -96,7 +104,10 @@ impl Link {
         let fault = |fault| Failure::SrtUri { uri: masked(text), fault };
         let mut uri = SrtUri::parse_with(text, &TOOL_KEYS).map_err(fault)?;
         let name = masked(text);
-        let refused = |source| Failure::Srt { uri: name.clone(), source, mend: "" };
+        let refused = |source| failure_of(&name, source, "");
+        if uri.mode() == Mode::Caller && uri.port() == 0 {
+            return Err(UriFault { uri: name, problem: UriProblem::Port("0".to_owned()) }.into());
+        }
         let options = uri.options_mut();
         if setup.chunk > options.config().payload_size() && role == Role::Target {
             let bytes = i32::try_from(setup.chunk).unwrap_or(i32::MAX);
@@ -116,7 +127,11 @@ impl Link {
         let place = match uri.mode() {
             Mode::Listener => listening(uri.listen().map_err(refused)?, role),
             _ => {
-                uri.remote_addrs().map_err(refused)?;
+                match uri.remote_addrs() {
+                    // Said, and tried again, like all that keeps a connection from being made.
+                    Err(Error::Resolve { .. }) if setup.reconnect => {}
+                    looked_up => drop(looked_up.map_err(refused)?),
+                }
                 Place::Caller(Box::new(uri))
             }
         };
@@ -144,6 +159,8 @@ impl Link {
             observer: None,
             compat: false,
             max_message: setup.chunk,
+            given: Given::default(),
+            said: String::new(),
             stop: setup.stop.clone(),
             talk: setup.talk.clone(),
         }
@@ -169,10 +186,11 @@ impl Link {
         self.max_message
     }
 
-    /// Says what the link waits for, if it is a listener.
-    pub(crate) fn announce(&self) {
-        if let Place::Listener { listener, .. } = &self.place {
-            self.talk.say(format!("waiting for a caller on UDP {}", listener.local_addr()));
+    /// Where the link waits for callers, if it is a listener.
+    pub(crate) fn waits_at(&self) -> Option<SocketAddr> {
+        match &self.place {
+            Place::Listener { listener, .. } => Some(listener.local_addr()),
+            Place::Caller(_) => None,
         }
     }
 
@@ -214,7 +232,7 @@ impl Link {
                         Ok(true)
                     }
                     Err(error) if error.is_timeout() || error.is_would_block() => Ok(false),
-                    Err(source) => Err(Failure::Srt { uri: self.name.clone(), source, mend: "" }),
+                    Err(source) => Err(failure_of(&self.name, source, "")),
                 }
             }
             Place::Caller(uri) => {
@@ -247,13 +265,17 @@ impl Link {
         }
         let source = failed.unwrap_or(Error::NotConnected);
         if self.reconnect && is_passing(&source) {
-            self.talk.detail(format!("{}: {source}; trying again in {:?}", self.name, self.backoff));
+            let cause = failure_of(&self.name, source, "").to_string();
+            if cause != self.said {
+                self.talk.say(format!("{cause}; trying again"));
+                self.said = cause;
+            }
             self.phase = Phase::Resting(Instant::now() + self.backoff);
             self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
             return Ok(());
         }
         self.phase = Phase::Over;
-        Err(Failure::Srt { uri: self.name.clone(), source, mend: "" })
+        Err(failure_of(&self.name, source, ""))
     }
 
     fn connected(&mut self, socket: SrtSocket) {
@@ -281,17 +303,24 @@ impl Link {
         }
         self.ever_connected = true;
         self.backoff = FIRST_BACKOFF;
+        self.given = Given::default();
+        self.said.clear();
         self.monitor.enter(&socket);
         self.phase = Phase::Connected(socket);
     }
 
     /// The connection has ended. Whether another is to come.
     fn lost(&mut self, why: &Error) -> bool {
-        self.monitor.leave();
+        let lost = self.lost_messages();
+        self.monitor.leave(lost);
+        let lost = match lost {
+            0 => String::new(),
+            lost => format!("; {} lost with it", show_counted(lost, "message")),
+        };
         if self.compat {
-            self.talk.say(format!("SRT {} disconnected", self.role));
+            self.talk.say(format!("SRT {} disconnected{lost}", self.role));
         } else if self.reconnect {
-            self.talk.say(format!("{}: {why}; connecting again", self.name));
+            self.talk.say(format!("{}: {why}{lost}; connecting again", self.name));
         }
         if let Place::Listener { busy, .. } = &self.place {
             busy.store(false, Ordering::Release);
@@ -302,6 +331,23 @@ impl Link {
             Place::Caller(_) => Phase::Resting(Instant::now() + self.backoff),
         };
         self.reconnect && !self.stop.asked()
+    }
+
+    /// Messages that the broken connection took, and that the peer never confirmed, or had no time to play; those given up as
+    /// too late count elsewhere.
+    fn lost_messages(&self) -> u64 {
+        let (Role::Target, Some(socket)) = (self.role, self.socket()) else { return 0 };
+        // It is broken; its figures are the last ones when it is closed as well.
+        let _ = socket.close();
+        let stats = socket.stats_instantaneous(false);
+        let confirmed = stats.pkt_sent_unique_total.saturating_sub(stats.pkt_flight_size);
+        // What had not come as far as the send buffer is lost with it.
+        let given = self.given.messages;
+        let unconfirmed = given.saturating_sub(confirmed + stats.pkt_snd_drop_total).max(stats.pkt_snd_buf);
+        // A message is confirmed when it arrives, and played its latency later.
+        let latency = socket.negotiated().and_then(|terms| terms.peer_latency).map(Duration::from);
+        let unplayed = latency.map_or(0, |latency| self.given.within(latency, Instant::now()));
+        unconfirmed.max(unplayed)
     }
 
     fn socket(&self) -> Option<&SrtSocket> {
@@ -324,15 +370,13 @@ impl Link {
         let phase = mem::replace(&mut self.phase, Phase::Over);
         let (Phase::Connected(socket) | Phase::Connecting { socket, .. }) = phase else { return Ok(()) };
         let closed = socket.close();
-        self.monitor.leave();
+        self.monitor.leave(0);
         match closed {
             Ok(()) => Ok(()),
-            // The tool does not look whether all has arrived.
-            Err(Error::Unconfirmed { .. }) if self.compat => Ok(()),
             Err(Error::Unconfirmed { packets }) => {
                 Err(Failure::Undelivered { uri: self.name.clone(), packets })
             }
-            Err(source) => Err(Failure::Srt { uri: self.name.clone(), source, mend: "" }),
+            Err(source) => Err(failure_of(&self.name, source, "")),
         }
     }
 }
@@ -341,6 +385,40 @@ impl Drop for Link {
     fn drop(&mut self) {
         // Whoever cares for the result has closed before.
         let _ = self.close();
+    }
+}
+
+/// The messages given to a connection, and the times of the last ones.
+#[derive(Debug, Default)]
+struct Given {
+    messages: u64,
+    /// When, and how many there were before.
+    recent: VecDeque<(Instant, u64)>,
+}
+
+impl Given {
+    /// Times are kept no finer than this.
+    const GRAIN: Duration = Duration::from_millis(1);
+    /// And for no longer than this: the longest latency that there is, and a little more.
+    const KEPT: Duration = Duration::from_secs(70);
+
+    fn add(&mut self, messages: u64, now: Instant) {
+        if messages == 0 {
+            return;
+        }
+        if self.recent.back().is_none_or(|(last, _)| now.duration_since(*last) >= Self::GRAIN) {
+            self.recent.push_back((now, self.messages));
+        }
+        while self.recent.front().is_some_and(|(first, _)| now.duration_since(*first) > Self::KEPT) {
+            self.recent.pop_front();
+        }
+        self.messages += messages;
+    }
+
+    /// Messages given no longer than `span` ago, by the grain.
+    fn within(&self, span: Duration, now: Instant) -> u64 {
+        let young = |(at, _): &&(Instant, u64)| now.duration_since(*at) < span + Self::GRAIN;
+        self.recent.iter().find(young).map_or(0, |(_, before)| self.messages - before)
     }
 }
 
@@ -356,6 +434,15 @@ fn listening(listener: SrtListener, role: Role) -> Place {
         if taken.swap(true, Ordering::AcqRel) { Decision::Reject(refusal) } else { Decision::Accept }
     });
     Place::Listener { listener, busy }
+}
+
+/// A name without address says the name once.
+fn failure_of(name: &str, source: Error, mend: &'static str) -> Failure {
+    let uri = name.to_owned();
+    match source {
+        Error::Resolve { source, .. } => Failure::Resolve { uri, source },
+        source => Failure::Srt { uri, source, mend },
+    }
 }
 
 /// Whether trying again may help.
@@ -403,7 +490,7 @@ impl Source for SrtSource {
                     Ok(Read::End)
                 } else {
                     let mend = "--reconnect waits for it to come back";
-                    Err(Failure::Srt { uri: self.link.name.clone(), source, mend })
+                    Err(failure_of(&self.link.name, source, mend))
                 };
             }
         }
@@ -504,6 +591,7 @@ impl Sink for SrtSink {
     fn write(&mut self, batch: &Batch) -> Result<Wrote, Failure> {
         let Some(socket) = self.link.socket() else { return Ok(Wrote::Messages(0)) };
         let (count, error) = self.send_all(socket, batch);
+        self.link.given.add(count as u64, Instant::now());
         self.link.observe_passing(count);
         match error {
             None => {}
@@ -511,7 +599,7 @@ impl Sink for SrtSink {
             Some(error @ (Error::Closed(_) | Error::NotConnected)) => {
                 self.gone(error)?;
             }
-            Some(source) => return Err(Failure::Srt { uri: self.link.name.clone(), source, mend: "" }),
+            Some(source) => return Err(failure_of(&self.link.name, source, "")),
         }
         Ok(Wrote::Messages(count))
     }
@@ -520,11 +608,27 @@ impl Sink for SrtSink {
         if self.link.socket().is_some() {
             self.link.talk.detail("waiting until the receiver has everything");
         }
-        self.link.close()
+        match self.link.close() {
+            // The tool takes the end of a connection for the end of its work.
+            Err(failure) if self.link.compat => {
+                self.link.talk.warn(failure.to_string());
+                Ok(())
+            }
+            result => result,
+        }
     }
 }
 
 impl SrtSink {
+    /// Ends at once; what is on its way is lost.
+    pub(crate) fn abort(&mut self) {
+        if let Some(socket) = self.link.socket() {
+            socket.abort();
+        }
+        // Nothing is left to wait for, and nothing to be said about it.
+        let _ = self.link.close();
+    }
+
     /// The connection has ended while there was more to send.
     fn gone(&mut self, source: Error) -> Result<bool, Failure> {
         if self.link.lost(&source) || self.link.stop.asked() {
@@ -536,7 +640,7 @@ impl SrtSink {
             return Ok(false);
         }
         let mend = "--reconnect goes on when it is there again";
-        Err(Failure::Srt { uri: self.link.name.clone(), source, mend })
+        Err(failure_of(&self.link.name, source, mend))
     }
 }
 
@@ -570,8 +674,10 @@ pub(crate) struct Totals {
     pub(crate) missing: u64,
     /// Packets the receiver never got in time.
     pub(crate) dropped_by_receiver: u64,
-    /// Round-trip time in ms, of the last connection.
-    pub(crate) rtt_ms: f64,
+    /// Messages taken by a connection that broke before the peer had confirmed and played them.
+    pub(crate) lost_in_breaks: u64,
+    /// Round-trip time in ms, of the last connection that measured it.
+    pub(crate) rtt_ms: Option<f64>,
 }
 
 impl Totals {
@@ -583,7 +689,8 @@ impl Totals {
         self.received += stats.pkt_recv_unique_total;
         self.missing += stats.pkt_rcv_loss_total;
         self.dropped_by_receiver += stats.pkt_rcv_drop_total;
-        self.rtt_ms = stats.ms_rtt;
+        let measured = (stats.ms_rtt - ASSUMED_RTT_MS).abs() > f64::EPSILON;
+        self.rtt_ms = Some(stats.ms_rtt).filter(|_| measured).or(self.rtt_ms);
     }
 }
 
@@ -614,10 +721,11 @@ impl Monitor {
         watched.socket = Some(socket.clone());
     }
 
-    fn leave(&self) {
+    fn leave(&self, lost: u64) {
         let mut watched = self.lock();
         if let Some(socket) = watched.socket.take() {
             watched.past.add(&socket.stats(false));
+            watched.past.lost_in_breaks += lost;
         }
     }
 
@@ -695,6 +803,27 @@ mod tests {
         stop.ask();
         source.stop();
         assert_eq!(source.read(&mut Batch::default(), 8).unwrap(), Read::End);
+    }
+
+    #[test]
+    fn what_was_given_within_the_latency_is_counted() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut given = Given::default();
+        for millis in [0, 5, 100, 200, 90_000] {
+            given.add(10, at(millis));
+        }
+        assert_eq!(
+            (given.messages, given.recent.len()),
+            (50, 1),
+            "what is older than any latency is forgotten"
+        );
+        let mut given = Given::default();
+        for millis in [0, 5, 100, 200] {
+            given.add(10, at(millis));
+        }
+        let within = |span| given.within(Duration::from_millis(span), at(210));
+        assert_eq!([within(5), within(50), within(120), within(500)], [0, 10, 20, 40]);
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! `udp://` (and the datagrams of `rtp://`): unicast and multicast, a datagram is a message.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::interface;
 use super::rtp::{FIXED_HEADER, Header, Strip};
+use super::uri::masked;
 use super::{MediaUri, Nature, Read, Scheme, Setup, Sink, Source, WAIT, Wrote};
 use crate::batch::Batch;
-use crate::error::{Failure, UriFault};
+use crate::error::{Failure, UriFault, UriProblem};
+use crate::pump::Counters;
 use crate::talk::Talk;
 
 /// No UDP datagram is larger.
@@ -18,15 +23,20 @@ const LARGEST_DATAGRAM: usize = 65_535;
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// After a stop, what the kernel holds is still read, but an endless flood is not.
 const LAST_DATAGRAMS: usize = 16_384;
+const ZONE_MEND: &str = "name the interface, as in [ff02::7%eth0] or adapter=eth0";
 
-const UDP_KEYS: [&str; 7] = ["iptos", "ttl", "mcloop", "rcvbuf", "sndbuf", "adapter", "source"];
-const UDP_KNOWN: &str = "iptos, ttl, mcloop, rcvbuf, sndbuf, adapter, source";
-const RTP_IN_KEYS: [&str; 8] =
-    ["iptos", "ttl", "mcloop", "rcvbuf", "sndbuf", "adapter", "source", "rtpheadersize"];
-const RTP_IN_KNOWN: &str = "iptos, ttl, mcloop, rcvbuf, sndbuf, adapter, source, rtpheadersize";
-const RTP_OUT_KEYS: [&str; 9] =
-    ["iptos", "ttl", "mcloop", "rcvbuf", "sndbuf", "adapter", "source", "pt", "ssrc"];
-const RTP_OUT_KNOWN: &str = "iptos, ttl, mcloop, rcvbuf, sndbuf, adapter, source, pt, ssrc";
+/// What an address of UDP may say.
+pub(super) const UDP_KEYS: [&str; 8] =
+    ["iptos", "ttl", "mcloop", "rcvbuf", "sndbuf", "adapter", "source", "multicast"];
+const UDP_KNOWN: &str = "iptos, ttl, mcloop, rcvbuf, sndbuf, adapter, source, multicast";
+/// What an address of RTP may say as an input.
+pub(super) const RTP_IN_KEYS: [&str; 9] =
+    ["iptos", "ttl", "mcloop", "rcvbuf", "sndbuf", "adapter", "source", "multicast", "rtpheadersize"];
+const RTP_IN_KNOWN: &str = "iptos, ttl, mcloop, rcvbuf, sndbuf, adapter, source, multicast, rtpheadersize";
+/// What an address of RTP may say as an output.
+pub(super) const RTP_OUT_KEYS: [&str; 10] =
+    ["iptos", "ttl", "mcloop", "rcvbuf", "sndbuf", "adapter", "source", "multicast", "pt", "ssrc"];
+const RTP_OUT_KNOWN: &str = "iptos, ttl, mcloop, rcvbuf, sndbuf, adapter, source, multicast, pt, ssrc";
 
 /// What the address says about the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +47,17 @@ struct Wishes {
     multicast_loop: Option<bool>,
     receive_buffer: Option<usize>,
     send_buffer: Option<usize>,
-    adapter: Option<IpAddr>,
+    adapter: Option<Adapter>,
     source: Option<Ipv4Addr>,
+}
+
+/// The network interface that the address names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Adapter {
+    /// By an address it has.
+    Ip(IpAddr),
+    /// By its number, which is what becomes of its name.
+    Number(u32),
 }
 
 impl Wishes {
@@ -56,8 +75,10 @@ impl Wishes {
         let adapter = match uri.value("adapter").filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => {
-                let allowed = "the IP address of a local network interface";
-                Some(text.parse().map_err(|_| uri.wrong("adapter", text, allowed))?)
+                let allowed = "the IP address of a local network interface; for IPv6 multicast also its name";
+                let number = || interface::by_name(text).map(Adapter::Number);
+                let adapter = text.parse().map(Adapter::Ip).ok().or_else(number);
+                Some(adapter.ok_or_else(|| uri.wrong("adapter", text, allowed))?)
             }
         };
         let source = match uri.value("source") {
@@ -78,18 +99,48 @@ impl Wishes {
         })
     }
 
-    /// The host of the address, or `empty` when there is none.
+    /// The host of the address, or `empty` when there is none. A group of IPv6 has the number of its interface with it.
     fn resolve(&self, uri: &MediaUri, empty: IpAddr) -> Result<SocketAddr, Failure> {
+        let mut address = self.look_up(uri, empty)?;
+        if uri.value("multicast").is_some() && !address.ip().is_multicast() {
+            let allowed = "together with the address of a group: 224.0.0.0 to 239.255.255.255, or ff00::/8";
+            return Err(uri.wrong("multicast", uri.value("multicast").unwrap_or_default(), allowed).into());
+        }
+        match (&mut address, self.adapter) {
+            (SocketAddr::V6(group), Some(adapter)) if group.ip().is_multicast() => {
+                let number = match adapter {
+                    Adapter::Number(number) => Some(number),
+                    Adapter::Ip(IpAddr::V6(address)) => interface::by_address(address),
+                    Adapter::Ip(IpAddr::V4(_)) => None,
+                };
+                let allowed = "for IPv6 multicast the name of a network interface, or an IPv6 address it has";
+                let text = uri.value("adapter").unwrap_or_default();
+                group.set_scope_id(number.ok_or_else(|| uri.wrong("adapter", text, allowed))?);
+            }
+            (_, Some(Adapter::Number(_))) => {
+                let allowed =
+                    "the IP address of a local network interface; its name for IPv6 multicast alone";
+                return Err(uri.wrong("adapter", uri.value("adapter").unwrap_or_default(), allowed).into());
+            }
+            _ => {}
+        }
+        Ok(address)
+    }
+
+    fn look_up(&self, uri: &MediaUri, empty: IpAddr) -> Result<SocketAddr, Failure> {
         if uri.host.is_empty() {
             return Ok(SocketAddr::new(empty, self.port));
         }
+        if let Some((ip, zone)) = interface::split_zone(&uri.host) {
+            let none = || uri.fault(UriProblem::Interface(zone.to_owned()));
+            let number = interface::by_name(zone).ok_or_else(none)?;
+            return Ok(SocketAddrV6::new(ip, self.port, 0, number).into());
+        }
         let none = || ErrorKind::NotFound.into();
         let found = (uri.host.as_str(), self.port).to_socket_addrs();
-        found.and_then(|mut addresses| addresses.next().ok_or_else(none)).map_err(|source| Failure::Resolve {
-            uri: uri.text.clone(),
-            host: uri.host.clone(),
-            source,
-        })
+        found
+            .and_then(|mut addresses| addresses.next().ok_or_else(none))
+            .map_err(|source| Failure::Resolve { uri: masked(&uri.text), source })
     }
 
     fn apply(&self, socket: &Socket, address: SocketAddr) -> Result<(), (&'static str, io::Error)> {
@@ -126,21 +177,22 @@ impl Wishes {
 
     fn adapter_v4(&self) -> Option<Ipv4Addr> {
         match self.adapter {
-            Some(IpAddr::V4(adapter)) => Some(adapter),
+            Some(Adapter::Ip(IpAddr::V4(adapter))) => Some(adapter),
             _ => None,
         }
     }
 
-    fn join(&self, socket: &Socket, group: IpAddr) -> io::Result<()> {
+    fn join(&self, socket: &Socket, group: SocketAddr) -> io::Result<()> {
         match group {
-            IpAddr::V4(group) => {
+            SocketAddr::V4(group) => {
+                let group = *group.ip();
                 let interface = self.adapter_v4().unwrap_or(Ipv4Addr::UNSPECIFIED);
                 match self.source {
                     Some(source) => join_from(socket, source, group, interface),
                     None => socket.join_multicast_v4(&group, &interface),
                 }
             }
-            IpAddr::V6(group) => socket.join_multicast_v6(&group, 0),
+            SocketAddr::V6(group) => socket.join_multicast_v6(group.ip(), group.scope_id()),
         }
     }
 }
@@ -172,7 +224,7 @@ fn set_tos_v6(_: &Socket, _: u32) -> io::Result<()> {
 }
 
 fn failed(uri: &MediaUri, doing: &'static str, mend: &'static str) -> impl FnOnce(io::Error) -> Failure {
-    let uri = uri.text.clone();
+    let uri = masked(&uri.text);
     move |source| Failure::Socket { uri, doing, source, mend }
 }
 
@@ -181,7 +233,7 @@ fn socket(uri: &MediaUri, wishes: &Wishes, address: SocketAddr) -> Result<Socket
     let socket = made.map_err(failed(uri, "no UDP socket", "check the limits of the system"))?;
     wishes.apply(&socket, address).map_err(|(option, source)| {
         let mend = "leave the parameter out, or choose another value";
-        Failure::Socket { uri: uri.text.clone(), doing: option, source, mend }
+        Failure::Socket { uri: masked(&uri.text), doing: option, source, mend }
     })?;
     Ok(socket)
 }
@@ -196,12 +248,19 @@ pub(crate) struct UdpSource {
     scratch: Vec<u8>,
     malformed: u64,
     last: Option<usize>,
+    counters: Arc<Counters>,
+    talk: Talk,
 }
 
 impl UdpSource {
     /// # Errors
     /// A wrong parameter, a port in use, a group that cannot be joined.
-    pub(crate) fn open(uri: &MediaUri, limit: Option<usize>, strip: Strip) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        uri: &MediaUri,
+        setup: &Setup,
+        limit: Option<usize>,
+        strip: Strip,
+    ) -> Result<Self, Failure> {
         if uri.scheme == Scheme::Rtp {
             uri.allow(&RTP_IN_KEYS, RTP_IN_KNOWN)?;
         } else {
@@ -223,7 +282,7 @@ impl UdpSource {
             // Windows cannot bind to a group.
             if cfg!(windows) {
                 bind.set_ip(match address.ip() {
-                    IpAddr::V4(_) => wishes.adapter.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                    IpAddr::V4(_) => wishes.adapter_v4().unwrap_or(Ipv4Addr::UNSPECIFIED).into(),
                     IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
                 });
             }
@@ -233,13 +292,15 @@ impl UdpSource {
                 ErrorKind::AddrInUse => "choose another port, or end the program that has it",
                 ErrorKind::AddrNotAvailable => "give an address of this machine, or leave it out",
                 ErrorKind::PermissionDenied => "choose a port from 1024 on",
+                ErrorKind::InvalidInput if group && address.is_ipv6() => ZONE_MEND,
                 _ => "choose another address or port",
             };
-            Failure::Socket { uri: uri.text.clone(), doing: "cannot listen there", source, mend }
+            Failure::Socket { uri: masked(&uri.text), doing: "cannot listen there", source, mend }
         })?;
         if group {
-            let mend = "name the interface's address with adapter=";
-            wishes.join(&socket, address.ip()).map_err(failed(uri, "cannot join the group", mend))?;
+            let mend =
+                if address.is_ipv6() { ZONE_MEND } else { "name the interface's address with adapter=" };
+            wishes.join(&socket, address).map_err(failed(uri, "cannot join the group", mend))?;
         }
         let socket = UdpSocket::from(socket);
         let prepared = socket.set_read_timeout(Some(WAIT)).and_then(|()| socket.set_nonblocking(true));
@@ -249,7 +310,9 @@ impl UdpSource {
             "this should not happen; please report it",
         ))?;
         let scratch = vec![0; LARGEST_DATAGRAM];
-        Ok(Self { socket, name: uri.text.clone(), strip, limit, scratch, malformed: 0, last: None })
+        let (counters, talk) = (Arc::clone(&setup.counters), setup.talk.clone());
+        let name = masked(&uri.text);
+        Ok(Self { socket, name, strip, limit, scratch, malformed: 0, last: None, counters, talk })
     }
 
     /// Takes one datagram; `false` when there is none.
@@ -282,13 +345,15 @@ impl UdpSource {
         if let Some(max) = self.limit
             && payload.len() > max
         {
-            return Err(Failure::TooLarge {
-                from: self.name.clone(),
-                len: payload.len(),
-                to: "the SRT output".to_owned(),
-                max,
-                mend: "let the sender use smaller packets (ffmpeg: pkt_size=1316), or raise --chunk to 1456 at most",
-            });
+            // A stray datagram must not end a stream, and one that is always too large is seen by the warning.
+            if self.counters.too_large.fetch_add(1, Ordering::Relaxed) == 0 {
+                let (name, len) = (&self.name, payload.len());
+                self.talk.warn(format!(
+                    "{name}: a datagram of {len} bytes was thrown away: the SRT output carries at most {max}; let the sender use \
+                     smaller packets (ffmpeg: pkt_size=1316), or raise --chunk to 1456 at most"
+                ));
+            }
+            return Ok(true);
         }
         if !payload.is_empty() {
             batch.push(payload, Some(srt::time_now().as_micros()));
@@ -360,23 +425,27 @@ impl UdpSink {
         }
         let wishes = Wishes::of(uri)?;
         if uri.host.is_empty() {
-            setup.talk.say(format!("{}: no host given; sending to this machine (127.0.0.1)", uri.text));
+            let name = masked(&uri.text);
+            setup.talk.say(format!("{name}: no host given; sending to this machine (127.0.0.1)"));
         }
         let to = wishes.resolve(uri, Ipv4Addr::LOCALHOST.into())?;
         let socket = socket(uri, &wishes, to)?;
-        if to.ip().is_multicast()
-            && let Some(adapter) = wishes.adapter_v4()
-        {
-            let mend = "give the address of a local network interface";
-            socket.set_multicast_if_v4(&adapter).map_err(failed(uri, "adapter", mend))?;
-        } else if let Some(adapter) = wishes.adapter {
-            let mend = "give the address of a local network interface";
-            socket.bind(&SocketAddr::new(adapter, 0).into()).map_err(failed(uri, "adapter", mend))?;
-        }
+        let chosen = match (to, wishes.adapter) {
+            (SocketAddr::V6(group), _) if group.ip().is_multicast() => match group.scope_id() {
+                0 => Ok(()),
+                number => socket.set_multicast_if_v6(number),
+            },
+            (SocketAddr::V4(group), Some(Adapter::Ip(IpAddr::V4(adapter)))) if group.ip().is_multicast() => {
+                socket.set_multicast_if_v4(&adapter)
+            }
+            (_, Some(Adapter::Ip(adapter))) => socket.bind(&SocketAddr::new(adapter, 0).into()),
+            (_, Some(Adapter::Number(_)) | None) => Ok(()),
+        };
+        chosen.map_err(failed(uri, "adapter", "give the address of a local network interface"))?;
         Ok(Self {
             socket: socket.into(),
             to,
-            name: uri.text.clone(),
+            name: masked(&uri.text),
             header,
             began: Instant::now(),
             scratch: Vec::with_capacity(2048),
@@ -446,7 +515,7 @@ mod tests {
             let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let uri = uri(&format!("{kind}://127.0.0.1:{port}"));
             let strip = if kind == "rtp" { Strip::Rtp } else { Strip::Nothing };
-            if let Ok(source) = UdpSource::open(&uri, limit, strip) {
+            if let Ok(source) = UdpSource::open(&uri, &setup(1316), limit, strip) {
                 return (source, port);
             }
         }
@@ -496,20 +565,12 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_larger_than_the_output_takes_is_an_error_that_names_the_mend() {
+    fn a_datagram_larger_than_the_output_takes_is_thrown_away_and_counted_and_the_stream_goes_on() {
         let (mut source, port) = listening("udp", Some(1316));
         let mut sink = UdpSink::open(&uri(&format!("udp://127.0.0.1:{port}")), &setup(1316), None).unwrap();
-        sink.write(&batch_of(&[&[0; 1317]])).unwrap();
-        let said = loop {
-            if let Err(failure) = source.read(&mut Batch::default(), 8) {
-                break failure.to_string();
-            }
-        };
-        assert!(
-            said.contains("a message of 1317 bytes does not fit: the SRT output carries at most 1316"),
-            "{said}"
-        );
-        assert!(said.contains("pkt_size=1316"), "{said}");
+        sink.write(&batch_of(&[b"before", &[0; 1317], b"after"])).unwrap();
+        assert_eq!(read_all(&mut source, 2), [b"before".to_vec(), b"after".to_vec()]);
+        assert_eq!(source.counters.too_large.load(Ordering::Relaxed), 1);
     }
 
     #[test]
@@ -528,7 +589,8 @@ mod tests {
     #[test]
     fn a_port_in_use_is_named_with_the_mend() {
         let (_source, port) = listening("udp", None);
-        let again = UdpSource::open(&uri(&format!("udp://127.0.0.1:{port}")), None, Strip::Nothing);
+        let again =
+            UdpSource::open(&uri(&format!("udp://127.0.0.1:{port}")), &setup(1316), None, Strip::Nothing);
         let said = again.unwrap_err().to_string();
         assert!(said.contains("cannot listen there: address already in use; choose another port"), "{said}");
     }
@@ -537,7 +599,7 @@ mod tests {
     fn multicast_reaches_every_listener_on_the_machine() {
         let port = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
         let text = format!("udp://@239.255.77.1:{port}?adapter=127.0.0.1&ttl=1&mcloop=1");
-        let opened = [(); 2].map(|()| UdpSource::open(&uri(&text), None, Strip::Nothing));
+        let opened = [(); 2].map(|()| UdpSource::open(&uri(&text), &setup(1316), None, Strip::Nothing));
         let [Ok(mut first), Ok(mut second)] = opened else {
             eprintln!("skipped: this machine allows no multicast on its loopback");
             return;
@@ -553,19 +615,60 @@ mod tests {
     }
 
     #[test]
+    fn multicast_of_ipv6_goes_over_the_interface_that_is_named() {
+        // The number of the loopback; its name differs from system to system.
+        let Some(lo) = interface::by_address(Ipv6Addr::LOCALHOST) else {
+            eprintln!("skipped: no IPv6 here, or a system that does not tell its interfaces");
+            return;
+        };
+        let port = UdpSocket::bind("[::]:0").unwrap().local_addr().unwrap().port();
+        for text in [
+            format!("udp://[ff01::77%{lo}]:{port}"),
+            format!("udp://[ff02::77]:{port}?adapter=::1"),
+            format!("udp://[ff15::77]:{port}?adapter={lo}&multicast=1"),
+        ] {
+            let mut source = UdpSource::open(&uri(&text), &setup(1316), None, Strip::Nothing).unwrap();
+            let mut sink = UdpSink::open(&uri(&text), &setup(1316), None).unwrap();
+            assert_eq!(socket2::SockRef::from(&sink.socket).multicast_if_v6().unwrap(), lo, "{text}");
+            sink.write(&batch_of(&[b"over the loopback"])).unwrap();
+            if sink.refused > 0 {
+                eprintln!("skipped: this machine routes no multicast on its loopback");
+                return;
+            }
+            assert_eq!(read_all(&mut source, 1), [b"over the loopback".to_vec()], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_group_that_needs_an_interface_says_so() {
+        let opened = UdpSource::open(&uri("udp://[ff01::7]:20973"), &setup(1316), None, Strip::Nothing);
+        // A system without IPv6 has another reason.
+        if let Err(failure @ Failure::Socket { doing: "cannot listen there", .. }) = opened {
+            assert!(failure.to_string().ends_with("as in [ff02::7%eth0] or adapter=eth0"), "{failure}");
+        }
+    }
+
+    #[test]
     fn parameters_are_checked() {
         for (text, part) in [
             ("udp://:1?ttl=0", "ttl=0 is not possible; allowed: 1 to 255"),
             ("udp://:1?iptos=256", "iptos=256"),
             ("udp://:1?mcloop=maybe", "mcloop=maybe"),
-            ("udp://:1?adapter=eth0", "allowed: the IP address of a local network interface"),
+            ("udp://:1?adapter=no-such-thing", "allowed: the IP address of a local network interface"),
+            ("udp://:1?adapter=1", "its name for IPv6 multicast alone"),
+            ("udp://[ff02::7]:1?adapter=127.0.0.1", "for IPv6 multicast the name of a network interface"),
+            ("udp://[ff02::7%no-such-thing]:1", "there is no network interface \"no-such-thing\""),
+            (
+                "udp://127.0.0.1:1?multicast=1",
+                "multicast=1 is not possible; allowed: together with the address of a group",
+            ),
             ("udp://:1?source=me", "source=me"),
             ("udp://:1?rcvbuf=0", "rcvbuf=0"),
             ("udp://:1?latency=20", "unknown parameter \"latency\""),
             ("udp://:1?rtpheadersize=12", "unknown parameter \"rtpheadersize\""),
             ("udp://host", "has no port"),
         ] {
-            let said = UdpSource::open(&uri(text), None, Strip::Nothing).unwrap_err();
+            let said = UdpSource::open(&uri(text), &setup(1316), None, Strip::Nothing).unwrap_err();
             assert!(said.to_string().contains(part), "{said}");
             assert_eq!(said.exit_code(), 2, "{said}");
         }

@@ -5,7 +5,7 @@ use crate::error::{UriFault, UriProblem};
 /// An address taken apart; values are percent-decoded. `srt://` addresses are only recognised here, the library reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MediaUri {
-    /// As it was given; every message about it begins with this.
+    /// As it was given.
     pub(crate) text: String,
     /// Which medium.
     pub(crate) scheme: Scheme,
@@ -43,7 +43,7 @@ impl MediaUri {
     /// # Errors
     /// An unknown medium, or a host or query that cannot be read.
     pub(crate) fn parse(text: &str) -> Result<Self, UriFault> {
-        let fault = |problem| UriFault { uri: text.to_owned(), problem };
+        let fault = |problem| UriFault { uri: masked(text), problem };
         let mut uri = Self {
             text: text.to_owned(),
             scheme: Scheme::File,
@@ -146,12 +146,12 @@ impl MediaUri {
 
     /// The fault of one parameter's value.
     pub(crate) fn wrong(&self, key: &str, value: &str, allowed: &'static str) -> UriFault {
-        self.fault(UriProblem::Value { key: key.to_owned(), value: value.to_owned(), allowed })
+        self.fault(UriProblem::Value { key: key.to_owned(), value: shortened(value), allowed })
     }
 
     /// A fault of this address.
     pub(crate) fn fault(&self, problem: UriProblem) -> UriFault {
-        UriFault { uri: self.text.clone(), problem }
+        UriFault { uri: masked(&self.text), problem }
     }
 }
 
@@ -171,15 +171,29 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// The address with the value of `passphrase` hidden, for messages.
+/// The address as messages repeat it: a passphrase hidden, long values cut. A path stays as it is.
 pub(crate) fn masked(text: &str) -> String {
-    let Some((place, query)) = text.split_once('?') else { return text.to_owned() };
-    let hide = |item: &str| match item.split_once('=') {
-        Some((key, _)) if key.eq_ignore_ascii_case("passphrase") => format!("{key}=***"),
-        _ => item.to_owned(),
+    let Some((place, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
+        return text.to_owned();
     };
-    format!("{place}?{}", query.split('&').map(hide).collect::<Vec<_>>().join("&"))
+    let show = |item: &str| match item.split_once('=') {
+        Some((key, _)) if percent_decode(key).to_ascii_lowercase().contains("pass") => format!("{key}=***"),
+        Some((key, value)) => format!("{}={}", shortened(key), shortened(value)),
+        None => shortened(item),
+    };
+    format!("{place}?{}", query.split('&').map(show).collect::<Vec<_>>().join("&"))
 }
+
+/// A value as messages repeat it.
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// Most characters of a value that a message repeats.
+const LONGEST_VALUE: usize = 40;
 
 /// `%20` becomes a space; what is no escape stays as it is.
 fn percent_decode(text: &str) -> String {
@@ -289,6 +303,21 @@ mod tests {
             "srt://h:1?latency=20&Passphrase=***&x=y"
         );
         assert_eq!(masked("srt://h:1"), "srt://h:1");
+        assert_eq!(masked("srt://h:1?p%61ssphrase=secret&pass=x"), "srt://h:1?p%61ssphrase=***&pass=***");
+        for wrong in ["udp://h:1?passphrase=secret", "rtmp://h?passphrase=secret"] {
+            let fault = MediaUri::parse(wrong).and_then(|uri| uri.allow(&["ttl"], "ttl"));
+            assert!(!fault.unwrap_err().to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_in_messages_and_paths_are_not() {
+        let (long, cut) = ("x".repeat(513), "x".repeat(40));
+        assert_eq!(
+            masked(&format!("srt://h:1?streamid={long}&a=b")),
+            format!("srt://h:1?streamid={cut}…&a=b")
+        );
+        assert_eq!(masked(&format!("/tmp/{long}?{long}")), format!("/tmp/{long}?{long}"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test file uses everything")]
 
 use std::fs;
+use std::io::Read;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -63,10 +64,19 @@ pub(crate) fn fails(args: &[&str], code: i32, says: &str) {
     assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
     assert!(said.contains(says), "{args:?}: {said:?} does not say {says:?}");
     assert!(output.stdout.is_empty(), "{args:?}: stdout is for data");
-    // clap's usage errors add hints below; ours are one line.
-    if said.starts_with("srt: ") {
-        assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("srt: ") && said.lines().count() == 1, "one line of ours: {said}");
+}
+
+/// Reads what a running child says until it says `part`; all that was read.
+pub(crate) fn said_until(child: &mut Child, part: &str) -> String {
+    let mut said = String::new();
+    let stderr = child.stderr.as_mut().unwrap();
+    let mut byte = [0];
+    while !said.contains(part) {
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "ended without saying {part:?}: {said}");
+        said.push(char::from(byte[0]));
     }
+    said
 }
 
 pub(crate) fn free_port() -> u16 {

@@ -26,6 +26,14 @@ pub enum ConfigError {
         /// The values that are allowed now.
         allowed: String,
     },
+    /// A secret has a length that none may have; neither it nor its length is told.
+    #[error("{option}: too {fault}: 10 to 80 bytes")]
+    SecretLength {
+        /// The option.
+        option: SocketOption,
+        /// `short` or `long`.
+        fault: &'static str,
+    },
     /// The text cannot be read as a value of this option.
     #[error("{option}: cannot read `{text}`: {reason}")]
     Unreadable {

@@ -317,13 +317,13 @@ impl Config {
         self.receive_window().unsigned_abs()
     }
 
-    /// How long closing waits for data that is not acknowledged; zero when off.
+    /// How long closing waits at most for the peer to have everything; zero: the latency and 3 s without progress.
     #[doc(alias = "SRTO_LINGER")]
     pub fn linger(&self) -> Micros {
         if self.linger.on { millis(self.linger.seconds) * 1_000 } else { Micros::ZERO }
     }
 
-    /// Ceiling of the sending rate in bytes per second: -1 is 1 Gb/s, 0 follows the input.
+    /// Ceiling of the sending rate in bytes per second: -1 is none, 0 follows the input.
     #[doc(alias = "SRTO_MAXBW")]
     pub fn max_bw(&self) -> i64 {
         self.max_bw
@@ -552,7 +552,13 @@ impl Config {
         if fits {
             Ok(value)
         } else {
-            Err(ConfigError::OutOfRange { option, value: shown(info, &value), allowed })
+            Err(match &value {
+                OptionValue::Text(secret) if info.limits == Limits::Secret => ConfigError::SecretLength {
+                    option,
+                    fault: if secret.len() < 10 { "short" } else { "long" },
+                },
+                _ => ConfigError::OutOfRange { option, value: shown(info, &value), allowed },
+            })
         }
     }
 
@@ -1043,7 +1049,11 @@ mod tests {
         assert!(!format!("{:?}", OptionValue::from("hunter2")).contains("hunter2"));
         assert_eq!(
             round("passphrase", "short").unwrap_err().to_string(),
-            "passphrase: one of 5 bytes is not allowed; allowed: empty, or 10 to 80 bytes"
+            "passphrase: too short: 10 to 80 bytes"
+        );
+        assert_eq!(
+            round("passphrase", &"x".repeat(81)).unwrap_err().to_string(),
+            "passphrase: too long: 10 to 80 bytes"
         );
     }
 

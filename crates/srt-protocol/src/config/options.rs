@@ -78,12 +78,11 @@ options! {
     ///
     /// Kept as whole packets of MSS − 28 bytes, at least 1, and read back as packets × (MSS − 28).
     SndBuf = 5, "sndbuf", "SRTO_SNDBUF", I32, PreBind, "12058624", Limits::Int { min: 1, max: I32_MAX }, Bytes, Support::Now;
-    /// Receive buffer: data waiting for its play time or for the application.
+    /// Receive buffer: data waiting for its play time or for the application; at least 32 packets.
     ///
-    /// Kept as whole packets of MSS − 28 bytes, at least 32 and at most [`Fc`](Self::Fc), and read back as packets ×
-    /// (MSS − 28). It must hold the rate times the latency; too low and the window closes before the latency is used.
+    /// Kept as whole packets of MSS − 28 bytes, at most [`Fc`](Self::Fc), and read back as packets × (MSS − 28). It must hold the rate times the latency; too low and the window closes before the latency is used.
     RcvBuf = 6, "rcvbuf", "SRTO_RCVBUF", I32, PreBind, "12058624", Limits::Int { min: 1, max: I32_MAX }, Bytes, Support::Now;
-    /// How long closing waits for data that is not yet acknowledged; 0 is off.
+    /// How long closing waits at most for the peer to have everything; 0: the latency and 3 s without progress.
     Linger = 7, "linger", "SRTO_LINGER", Linger, Any, "0", Limits::Int { min: 0, max: I32_MAX }, Seconds, Support::Now;
     /// Send buffer of the UDP socket; at least the MSS.
     UdpSndBuf = 8, "udp_sndbuf", "SRTO_UDP_SNDBUF", I32, PreBind, "65536", Limits::Int { min: 0, max: I32_MAX }, Bytes, Support::Now;
@@ -97,7 +96,7 @@ options! {
     RcvTimeo = 14, "rcvtimeo", "SRTO_RCVTIMEO", I32, Any, "-1", Limits::Int { min: -1, max: I32_MAX }, Milliseconds, Support::Now;
     /// Whether sockets of one process may share one UDP port.
     ReuseAddr = 15, "reuseaddr", "SRTO_REUSEADDR", Bool, PreBind, "true", Limits::Bool, None, Support::Now;
-    /// Ceiling of the sending rate: -1 is 1 Gb/s, 0 follows the input rate plus OHEADBW.
+    /// Ceiling of the sending rate: -1 is none (libsrt: 1 Gb/s), 0 follows the input rate plus OHEADBW.
     MaxBw = 16, "maxbw", "SRTO_MAXBW", I64, Any, "-1", Limits::Int { min: -1, max: i64::MAX }, BytesPerSecond, Support::Now;
     /// State of the socket (`SRT_SOCKSTATUS`).
     State = 17, "state", "SRTO_STATE", I32, ReadOnly, "1", Limits::Int { min: 1, max: 9 }, None, Support::Now;
