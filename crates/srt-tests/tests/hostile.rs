@@ -11,7 +11,7 @@ use srt_protocol::time::{Instant, Micros};
 use srt_protocol::types::{MsgNumber, SeqNumber, SocketId, Timestamp};
 use srt_tests::check;
 use srt_tests::sim::{
-    Kind, Link, Random, Run, Sim, Source, Way, caller, caller_address, kbps, latency_ms, listener,
+    Kind, Link, Random, Run, Sim, Source, Way, caller, caller_address, control, kbps, latency_ms, listener,
     listener_address, mbps, ms, secs, seeds, with,
 };
 use std::net::{Ipv4Addr, SocketAddr};
@@ -54,12 +54,6 @@ fn assert_survived(run: &Run) {
 fn stranger(number: u32) -> SocketAddr {
     let [_, a, b, c] = number.to_be_bytes();
     SocketAddr::from((Ipv4Addr::new(10, a, b, c), 7_000))
-}
-
-fn control(to: SocketId, control: Control<'_>) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    ControlPacket { timestamp: Timestamp::new(1_000_000), destination: to, control }.write(&mut datagram);
-    datagram
 }
 
 fn data(to: SocketId, seq: SeqNumber, payload: &[u8]) -> Vec<u8> {

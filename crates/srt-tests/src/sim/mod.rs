@@ -31,7 +31,7 @@ mod wire;
 pub use app::{Reader, Source, TS_MESSAGE, kbps, mbps, ms, secs};
 pub use clock::Clock;
 pub use link::{Link, Way};
-pub use net::{Meddle, Passing};
+pub use net::{Meddle, Passing, control};
 pub use node::{Admission, Leave, Party};
 pub use random::Random;
 pub use seeds::{replay, seeds};
