@@ -18,7 +18,7 @@ use srt_protocol::{
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
 };
-use srt_tests::sim::{Random, replay, seeds};
+use srt_tests::sim::{Random, Replayable, seeds};
 
 /// When the world begins.
 const EPOCH: Instant = Instant::from_micros(100_000_000);
@@ -110,17 +110,6 @@ struct World {
     longest_send: usize,
     longest_receive: usize,
     digest: u64,
-}
-
-/// Prints how to replay the seed, when the world breaks down.
-struct Told(u64);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("replay: {}", replay(self.0));
-        }
-    }
 }
 
 fn end(plan: &Plan, local: u32, peer: u32) -> Link {
@@ -528,7 +517,7 @@ fn the_first_copy_wins_and_each_link_acknowledges_for_itself() {
 #[test]
 fn each_link_repairs_its_own_losses() {
     for seed in seeds("own losses", 8) {
-        let _told = Told(seed);
+        let _told = Replayable(seed);
         let world = run(seed, Plan::new([profile("delay=20ms,loss=10%"), profile("delay=30ms,loss=14%")]));
         assert_eq!(world.lost(), 0);
         for path in &world.paths {
@@ -542,7 +531,7 @@ fn each_link_repairs_its_own_losses() {
 #[test]
 fn the_death_of_a_link_is_not_seen_by_the_viewer() {
     for seed in seeds("death", 8) {
-        let _told = Told(seed);
+        let _told = Replayable(seed);
         let plan = Plan::new([profile("delay=20ms,outage=1s+3600s"), profile("delay=30ms,loss=5%")]);
         let plan = Plan { latency: Micros::from_millis(400), ..plan };
         let world = World::new(seed, plan).run();
@@ -593,7 +582,7 @@ fn whatever_befalls_both_links_what_comes_in_time_is_played() {
     let mut lost = 0;
     let seeds = seeds("both rough", 48);
     for &seed in &seeds {
-        let _told = Told(seed);
+        let _told = Replayable(seed);
         let mut random = Random::new(seed, "plan");
         let links = [rough(&mut random), rough(&mut random)];
         let world = run(seed, plan(&mut random, links));
@@ -609,7 +598,7 @@ fn whatever_befalls_both_links_what_comes_in_time_is_played() {
 #[test]
 fn whatever_befalls_one_link_the_viewer_of_both_sees_nothing() {
     for seed in seeds("one rough", 48) {
-        let _told = Told(seed);
+        let _told = Replayable(seed);
         let mut random = Random::new(seed, "plan");
         let sound = profile("delay=15ms,jitter=3ms,loss=1%");
         let mut links = [rough(&mut random), sound];
@@ -624,7 +613,7 @@ fn whatever_befalls_one_link_the_viewer_of_both_sees_nothing() {
 #[test]
 fn a_window_that_shuts_in_an_outage_holds_up_its_own_link_alone() {
     for seed in seeds("small window", 24) {
-        let _told = Told(seed);
+        let _told = Replayable(seed);
         let mut random = Random::new(seed, "plan");
         let links = [profile("delay=20ms,loss=1%"), profile("delay=25ms,loss=2%,outage=500ms+900ms")];
         let world = run(seed, Plan { window: 600, keep: Keep::ForOne, ..plan(&mut random, links) });
@@ -637,6 +626,7 @@ fn a_window_that_shuts_in_an_outage_holds_up_its_own_link_alone() {
 #[test]
 fn one_seed_gives_one_history() {
     for seed in seeds("determinism", 2) {
+        let _told = Replayable(seed);
         let history = |seed| {
             let mut random = Random::new(seed, "plan");
             let links = [rough(&mut random), rough(&mut random)];

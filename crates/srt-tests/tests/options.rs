@@ -12,8 +12,8 @@ use srt_protocol::time::Micros;
 use srt_protocol::types::SeqNumber;
 use srt_tests::check;
 use srt_tests::sim::{
-    Kind, Link, Meddle, Party, Passing, Reader, Run, Sim, Source, Way, caller, control, kbps, latency_ms,
-    listener, mbps, ms, secs, seeds, with,
+    Kind, Link, Meddle, Party, Passing, Reader, Replayable, Run, Sim, Source, Way, caller, control, kbps,
+    latency_ms, listener, mbps, ms, secs, seeds, with,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -69,6 +69,7 @@ fn resends_of_a_stubborn_hole(seed: u64, algo: &str) -> u64 {
 #[test]
 fn retransmitalgo_1_answers_a_hole_once_a_round_trip_and_0_as_often_as_it_is_reported() {
     for seed in seeds("retransmitalgo", 12) {
+        let _told = Replayable(seed);
         // 350 ms until it gets through are seven round trips; where a try failed a second copy follows.
         let patient = resends_of_a_stubborn_hole(seed, "1");
         assert!((4..=2 * 8).contains(&patient), "{patient} resends with RETRANSMITALGO=1");
@@ -105,6 +106,7 @@ fn resends_under(seed: u64, rate: &str) -> Vec<(u64, u64)> {
 fn maxrexmitbw_bounds_what_is_sent_again_in_any_span_of_time() {
     const PACKET: u64 = 1_316 + 44;
     for seed in seeds("maxrexmitbw", 8) {
+        let _told = Replayable(seed);
         // 100 kB a second would have to be sent again.
         for rate in [20_000, 60_000] {
             let resends = resends_under(seed, &rate.to_string());
@@ -420,6 +422,7 @@ fn with_one_lost(seed: u64, loss_max_ttl: u32, bps: u64, lost: usize) -> Reporte
 fn a_loss_is_reported_after_as_many_packets_as_lossmaxttl_says() {
     for ttl in [0, 1, 2, 5, 10, 14] {
         for seed in seeds("lossmaxttl", 6) {
+            let _told = Replayable(seed);
             // Among the first 50: as long as all comes in order the tolerance shrinks by one in 50 packets.
             let lost = 10 + usize::try_from(seed % 20).unwrap();
             let Reported { left, lost, reports } = with_one_lost(seed, ttl, mbps(8), lost);
@@ -436,6 +439,7 @@ fn a_loss_is_reported_after_as_many_packets_as_lossmaxttl_says() {
 #[test]
 fn where_packets_are_rare_lossmaxttl_does_not_hold_a_report_back_for_long() {
     for seed in seeds("slow lossmaxttl", 6) {
+        let _told = Replayable(seed);
         // 20 packets would take 200 ms.
         let Reported { left, lost, reports } = with_one_lost(seed, 20, mbps(1), 15);
         let found = left[lost + 1] + 20_000;

@@ -34,7 +34,7 @@ pub use link::{Link, Way};
 pub use net::{Meddle, Passing, control};
 pub use node::{Admission, Leave, Party};
 pub use random::Random;
-pub use seeds::{replay, seeds};
+pub use seeds::{Replayable, replay, seeds};
 pub use trace::{DroppedRange, Flow, Path, Peaks, ReceivedMessage, Record, Run, SentMessage};
 pub use wire::{Kind, Wire};
 
