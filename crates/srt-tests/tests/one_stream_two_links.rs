@@ -516,7 +516,7 @@ fn the_first_copy_wins_and_each_link_acknowledges_for_itself() {
 
 #[test]
 fn each_link_repairs_its_own_losses() {
-    for seed in seeds("own losses", 8) {
+    for seed in seeds("own losses", 32) {
         let _told = Replayable(seed);
         let world = run(seed, Plan::new([profile("delay=20ms,loss=10%"), profile("delay=30ms,loss=14%")]));
         assert_eq!(world.lost(), 0);
@@ -530,7 +530,7 @@ fn each_link_repairs_its_own_losses() {
 
 #[test]
 fn the_death_of_a_link_is_not_seen_by_the_viewer() {
-    for seed in seeds("death", 8) {
+    for seed in seeds("death", 32) {
         let _told = Replayable(seed);
         let plan = Plan::new([profile("delay=20ms,outage=1s+3600s"), profile("delay=30ms,loss=5%")]);
         let plan = Plan { latency: Micros::from_millis(400), ..plan };
@@ -612,7 +612,7 @@ fn whatever_befalls_one_link_the_viewer_of_both_sees_nothing() {
 
 #[test]
 fn a_window_that_shuts_in_an_outage_holds_up_its_own_link_alone() {
-    for seed in seeds("small window", 24) {
+    for seed in seeds("small window", 32) {
         let _told = Replayable(seed);
         let mut random = Random::new(seed, "plan");
         let links = [profile("delay=20ms,loss=1%"), profile("delay=25ms,loss=2%,outage=500ms+900ms")];

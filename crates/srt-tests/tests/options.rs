@@ -68,7 +68,7 @@ fn resends_of_a_stubborn_hole(seed: u64, algo: &str) -> u64 {
 
 #[test]
 fn retransmitalgo_1_answers_a_hole_once_a_round_trip_and_0_as_often_as_it_is_reported() {
-    for seed in seeds("retransmitalgo", 12) {
+    for seed in seeds("retransmitalgo", 32) {
         let _told = Replayable(seed);
         // 350 ms until it gets through are seven round trips; where a try failed a second copy follows.
         let patient = resends_of_a_stubborn_hole(seed, "1");
@@ -105,7 +105,7 @@ fn resends_under(seed: u64, rate: &str) -> Vec<(u64, u64)> {
 #[test]
 fn maxrexmitbw_bounds_what_is_sent_again_in_any_span_of_time() {
     const PACKET: u64 = 1_316 + 44;
-    for seed in seeds("maxrexmitbw", 8) {
+    for seed in seeds("maxrexmitbw", 16) {
         let _told = Replayable(seed);
         // 100 kB a second would have to be sent again.
         for rate in [20_000, 60_000] {
@@ -144,7 +144,7 @@ fn the_sender_gives_up_when_snddropdelay_says_so_and_never_at_minus_one() {
         (1_400, "0", Some(1_420)),
         (1_400, "700", Some(2_120)),
     ] {
-        for seed in seeds("snddropdelay", 4) {
+        for seed in seeds("snddropdelay", 32) {
             let config = with(with(latency_ms(latency), "snddropdelay", delay), "peeridletimeo", "20000");
             let link = Link::rtt_ms(40)
                 .outage(Micros::from_micros(OUTAGE_US), Micros::from_micros(OUTAGE_ENDS_US - OUTAGE_US));
@@ -192,7 +192,7 @@ fn closing_took(run: &Run) -> u64 {
 fn close_waits_until_the_last_packet_was_played_but_never_longer_than_linger() {
     // Played 2 s after it was sent, and half a round trip more.
     for (linger, span) in [("0", 2_015..2_120), ("1", 1_000..1_001), ("5", 2_015..2_120)] {
-        for seed in seeds("linger", 8) {
+        for seed in seeds("linger", 32) {
             let run = Sim::new(
                 seed,
                 caller(with(latency_ms(2_000), "linger", linger)),
@@ -222,7 +222,7 @@ fn stuffed(linger: &str) -> (Party, Party) {
 fn a_peer_that_takes_nothing_any_more_does_not_keep_close_waiting_for_ever() {
     // Without LINGER three seconds and the latency, after the last progress: that was long ago.
     for (linger, longest) in [("0", 3_501), ("1", 1_001), ("3", 3_001)] {
-        for seed in seeds("stuffed", 8) {
+        for seed in seeds("stuffed", 32) {
             let (caller, listener) = stuffed(linger);
             let run =
                 Sim::new(seed, caller, Link::rtt_ms(40).loss(0.02), listener).sparing_handshakes().run();
@@ -252,7 +252,7 @@ fn a_lost_window_update_does_not_stop_the_stream() {
     // A reader that looks every two seconds only, with room for about one: each time the window shuts, and what says that it
     // opened is lost until the sender asks by sending something. (libsrt says it once.)
     for tells_zero in [false, true] {
-        for seed in seeds("window update", 12) {
+        for seed in seeds("window update", 32) {
             let lost = Rc::new(Cell::new(0));
             let counted = Rc::clone(&lost);
             let (mut shut, mut unheard) = (false, false);
@@ -304,7 +304,7 @@ fn a_lost_window_update_does_not_stop_the_stream() {
 
 #[test]
 fn a_peer_error_is_told_and_the_connection_lives_on() {
-    for seed in seeds("peer error", 12) {
+    for seed in seeds("peer error", 32) {
         let run = Sim::new(
             seed,
             caller(latency_ms(300)).offers(Source::live(mbps(1), secs(3))),
@@ -334,7 +334,7 @@ fn a_peer_error_is_told_and_the_connection_lives_on() {
 #[test]
 fn a_report_that_names_the_same_packets_180_times_is_answered_once() {
     for algo in ["0", "1"] {
-        for seed in seeds("repetitive NAK", 12) {
+        for seed in seeds("repetitive NAK", 32) {
             let mut told = false;
             let run = Sim::new(
                 seed,
@@ -367,7 +367,7 @@ fn a_report_that_names_the_same_packets_180_times_is_answered_once() {
 
 #[test]
 fn a_listener_whose_version_the_caller_declines_is_told_at_once() {
-    for seed in seeds("declined", 12) {
+    for seed in seeds("declined", 32) {
         let picky = with(latency_ms(120), "minversion", "0x020000");
         let run = Sim::new(seed, caller(picky), Link::rtt_ms(40), listener(latency_ms(120))).run();
         run.assert(check::no_faults).assert(check::finished);
@@ -421,7 +421,7 @@ fn with_one_lost(seed: u64, loss_max_ttl: u32, bps: u64, lost: usize) -> Reporte
 #[test]
 fn a_loss_is_reported_after_as_many_packets_as_lossmaxttl_says() {
     for ttl in [0, 1, 2, 5, 10, 14] {
-        for seed in seeds("lossmaxttl", 6) {
+        for seed in seeds("lossmaxttl", 16) {
             let _told = Replayable(seed);
             // Among the first 50: as long as all comes in order the tolerance shrinks by one in 50 packets.
             let lost = 10 + usize::try_from(seed % 20).unwrap();
@@ -438,7 +438,7 @@ fn a_loss_is_reported_after_as_many_packets_as_lossmaxttl_says() {
 
 #[test]
 fn where_packets_are_rare_lossmaxttl_does_not_hold_a_report_back_for_long() {
-    for seed in seeds("slow lossmaxttl", 6) {
+    for seed in seeds("slow lossmaxttl", 32) {
         let _told = Replayable(seed);
         // 20 packets would take 200 ms.
         let Reported { left, lost, reports } = with_one_lost(seed, 20, mbps(1), 15);
@@ -451,7 +451,7 @@ fn where_packets_are_rare_lossmaxttl_does_not_hold_a_report_back_for_long() {
 #[test]
 fn what_comes_within_lossmaxttl_is_not_reported() {
     for (ttl, reports) in [("0", 1), ("2", 1), ("4", 0)] {
-        for seed in seeds("late within lossmaxttl", 6) {
+        for seed in seeds("late within lossmaxttl", 32) {
             let mut data = 0;
             let run = Sim::new(
                 seed,
