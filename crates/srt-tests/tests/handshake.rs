@@ -48,7 +48,7 @@ fn assert_sound(run: &Run) {
 
 #[test]
 fn a_handshake_takes_two_round_trips() {
-    for seed in seeds("plain", 4) {
+    for seed in seeds("plain", 32) {
         let run = two_way(seed, Link::rtt_ms(40)).run();
         assert_sound(&run);
         assert_eq!((run.listener().connected_us, run.caller().connected_us), (Some(60_000), Some(80_000)));
@@ -61,7 +61,7 @@ fn a_handshake_takes_two_round_trips() {
 fn each_packet_of_the_handshake_may_be_lost_once_or_twice() {
     for way in [Way::ToListener, Way::ToCaller] {
         for place in 0..3 {
-            for seed in seeds("one lost", 2) {
+            for seed in seeds("one lost", 32) {
                 let run = two_way(seed, Link::rtt_ms(40)).meddle(losing(vec![(way, place)])).run();
                 assert_sound(&run);
                 let connected = run.caller().connected_us.unwrap();
@@ -84,7 +84,7 @@ fn any_two_packets_of_the_handshake_may_be_lost() {
         (0..3).flat_map(|place| [(Way::ToListener, place), (Way::ToCaller, place)]).collect();
     for (index, one) in places.iter().enumerate() {
         for other in &places[index + 1..] {
-            for seed in seeds("two lost", 1) {
+            for seed in seeds("two lost", 32) {
                 let run = two_way(seed, Link::rtt_ms(40)).meddle(losing(vec![*one, *other])).run();
                 assert_sound(&run);
             }
@@ -94,7 +94,7 @@ fn any_two_packets_of_the_handshake_may_be_lost() {
 
 #[test]
 fn a_handshake_that_arrives_twice_makes_one_connection() {
-    for seed in seeds("all twice", 6) {
+    for seed in seeds("all twice", 32) {
         let run = two_way(seed, Link::rtt_ms(40).duplicates(1.0)).run();
         assert_sound(&run);
     }
@@ -102,7 +102,7 @@ fn a_handshake_that_arrives_twice_makes_one_connection() {
 
 #[test]
 fn a_handshake_out_of_order_makes_one_connection() {
-    for seed in seeds("out of order", 16) {
+    for seed in seeds("out of order", 32) {
         let link = Link::rtt_ms(300).reordering_jitter_ms(140).duplicates(0.5);
         let run = Sim::new(
             seed,
@@ -146,7 +146,7 @@ fn with_half_of_everything_lost_a_handshake_ends_well_or_in_time() {
 
 #[test]
 fn a_conclusion_replayed_later_starts_nothing() {
-    for seed in seeds("replay", 3) {
+    for seed in seeds("replay", 32) {
         let run = Sim::new(seed, caller(latency_ms(200)), Link::rtt_ms(40), listener(latency_ms(200)))
             .offer_live(mbps(1), secs(4))
             .meddle(|passing, meddle| {
@@ -170,7 +170,7 @@ fn a_conclusion_replayed_later_starts_nothing() {
 
 #[test]
 fn a_handshake_replayed_from_elsewhere_is_for_nothing() {
-    for seed in seeds("replay from elsewhere", 3) {
+    for seed in seeds("replay from elsewhere", 32) {
         let stranger = "203.0.113.77:5555".parse().unwrap();
         let run = two_way(seed, Link::rtt_ms(40))
             .meddle(move |passing, meddle| {
@@ -190,7 +190,7 @@ fn a_handshake_replayed_from_elsewhere_is_for_nothing() {
 fn a_rejected_caller_is_told_why() {
     for reason in [RejectReason::FORBIDDEN, RejectReason::Peer, RejectReason::User(2_345)] {
         for lost in [vec![], vec![(Way::ToCaller, 1)], vec![(Way::ToCaller, 1), (Way::ToCaller, 2)]] {
-            for seed in seeds("rejected", 1) {
+            for seed in seeds("rejected", 32) {
                 let run = Sim::new(
                     seed,
                     caller(latency_ms(120)),
@@ -211,7 +211,7 @@ fn a_rejected_caller_is_told_why() {
 
 #[test]
 fn a_caller_that_is_too_old_is_rejected_for_its_version() {
-    for seed in seeds("version", 2) {
+    for seed in seeds("version", 32) {
         let picky = with(latency_ms(120), "minversion", "0x020000");
         let run = Sim::new(seed, caller(latency_ms(120)), Link::rtt_ms(40), listener(picky)).run();
         run.assert(check::no_faults).assert(check::finished);
@@ -222,7 +222,7 @@ fn a_caller_that_is_too_old_is_rejected_for_its_version() {
 
 #[test]
 fn where_nobody_answers_the_caller_gives_up_in_time() {
-    for seed in seeds("nobody", 2) {
+    for seed in seeds("nobody", 32) {
         for timeout in [3_000_u64, 700] {
             let impatient = with(latency_ms(120), "conntimeo", &timeout.to_string());
             let dead = Link::rtt_ms(40).outage(ms(0), secs(100));
@@ -239,7 +239,7 @@ fn where_nobody_answers_the_caller_gives_up_in_time() {
 
 #[test]
 fn an_accept_that_takes_a_second_does_not_move_the_play_time() {
-    for seed in seeds("slow hook", 4) {
+    for seed in seeds("slow hook", 32) {
         for lost in [vec![], vec![(Way::ToListener, 1)], vec![(Way::ToCaller, 1)]] {
             let run = Sim::new(
                 seed,
@@ -259,7 +259,7 @@ fn an_accept_that_takes_a_second_does_not_move_the_play_time() {
 
 #[test]
 fn an_accept_that_comes_too_late_leaves_nothing_behind() {
-    for seed in seeds("hook too slow", 2) {
+    for seed in seeds("hook too slow", 32) {
         for delay in [secs(5), secs(20)] {
             let run = Sim::new(
                 seed,
@@ -281,7 +281,7 @@ fn an_accept_that_comes_too_late_leaves_nothing_behind() {
 
 #[test]
 fn a_listener_that_never_decides_keeps_nobody_for_long() {
-    for seed in seeds("no decision", 2) {
+    for seed in seeds("no decision", 32) {
         let run = Sim::new(
             seed,
             caller(latency_ms(120)),
@@ -297,7 +297,7 @@ fn a_listener_that_never_decides_keeps_nobody_for_long() {
 
 #[test]
 fn a_full_backlog_is_said_so() {
-    for seed in seeds("backlog", 3) {
+    for seed in seeds("backlog", 32) {
         let run = Sim::new(
             seed,
             caller(latency_ms(120)),
@@ -318,7 +318,7 @@ fn a_full_backlog_is_said_so() {
 
 #[test]
 fn options_of_the_accept_win_over_those_of_the_listener() {
-    for seed in seeds("accept with", 2) {
+    for seed in seeds("accept with", 32) {
         let run = Sim::new(
             seed,
             caller(latency_ms(120)).offers(Source::live(mbps(1), secs(2))),
@@ -335,7 +335,7 @@ fn options_of_the_accept_win_over_those_of_the_listener() {
 
 #[test]
 fn both_ends_know_the_same_numbers() {
-    for seed in seeds("negotiated", 2) {
+    for seed in seeds("negotiated", 32) {
         let run = Sim::new(
             seed,
             caller(with(with(with(latency_ms(120), "streamid", "#!::r=live"), "fc", "1000"), "mss", "1400")),
@@ -360,7 +360,7 @@ fn both_ends_know_the_same_numbers() {
 
 #[test]
 fn what_the_listener_sends_before_its_answer_arrives_is_not_lost() {
-    for seed in seeds("early data", 4) {
+    for seed in seeds("early data", 32) {
         // The answer is lost twice; the listener's application sends from the moment of its accept.
         let run = Sim::new(
             seed,
@@ -381,7 +381,7 @@ fn what_the_listener_sends_before_its_answer_arrives_is_not_lost() {
 
 #[test]
 fn a_caller_that_leaves_while_calling_leaves_nothing_behind() {
-    for seed in seeds("gone", 2) {
+    for seed in seeds("gone", 32) {
         // It connects and is gone at once, before anything was sent.
         let run = Sim::new(
             seed,

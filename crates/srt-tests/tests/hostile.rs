@@ -11,7 +11,7 @@ use srt_protocol::time::{Instant, Micros};
 use srt_protocol::types::{MsgNumber, SeqNumber, SocketId, Timestamp};
 use srt_tests::check;
 use srt_tests::sim::{
-    Kind, Link, Random, Run, Sim, Source, Way, caller, caller_address, kbps, latency_ms, listener,
+    Kind, Link, Random, Run, Sim, Source, Way, caller, caller_address, control, kbps, latency_ms, listener,
     listener_address, mbps, ms, secs, seeds, with,
 };
 use std::net::{Ipv4Addr, SocketAddr};
@@ -56,12 +56,6 @@ fn stranger(number: u32) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, a, b, c), 7_000))
 }
 
-fn control(to: SocketId, control: Control<'_>) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    ControlPacket { timestamp: Timestamp::new(1_000_000), destination: to, control }.write(&mut datagram);
-    datagram
-}
-
 fn data(to: SocketId, seq: SeqNumber, payload: &[u8]) -> Vec<u8> {
     let header = DataHeader {
         seq,
@@ -92,7 +86,7 @@ fn noise(random: &mut Random, to: SocketId) -> Vec<u8> {
 
 #[test]
 fn strangers_who_know_the_socket_ids_change_nothing_at_all() {
-    for seed in seeds("strangers", 4) {
+    for seed in seeds("strangers", 32) {
         let quiet = world(seed, lossy()).run();
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
@@ -115,7 +109,7 @@ fn strangers_who_know_the_socket_ids_change_nothing_at_all() {
 
 #[test]
 fn garbage_from_the_address_of_the_peer_for_nobody_is_dropped() {
-    for seed in seeds("garbage", 4) {
+    for seed in seeds("garbage", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 let mut garbage = vec![0; meddle.random.index(1_500)];
@@ -133,7 +127,7 @@ fn garbage_from_the_address_of_the_peer_for_nobody_is_dropped() {
 
 #[test]
 fn truncated_copies_of_what_was_sent_do_no_harm() {
-    for seed in seeds("truncated", 6) {
+    for seed in seeds("truncated", 32) {
         let run = world(seed, Link::rtt_ms(40))
             .meddle(|passing, meddle| {
                 // A cut-off copy of a data packet comes after the packet itself, and is a duplicate.
@@ -149,7 +143,7 @@ fn truncated_copies_of_what_was_sent_do_no_harm() {
 
 #[test]
 fn flipped_bits_end_in_nothing_worse_than_a_broken_stream() {
-    for seed in seeds("bit flips", 24) {
+    for seed in seeds("bit flips", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 let mut copy = passing.datagram.to_vec();
@@ -167,7 +161,7 @@ fn flipped_bits_end_in_nothing_worse_than_a_broken_stream() {
 
 #[test]
 fn noise_with_the_right_address_and_socket_id_ends_in_nothing_worse_than_a_broken_stream() {
-    for seed in seeds("noise", 24) {
+    for seed in seeds("noise", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 if passing.number < 40 {
@@ -191,7 +185,7 @@ fn noise_with_the_right_address_and_socket_id_ends_in_nothing_worse_than_a_broke
 
 #[test]
 fn acknowledgements_of_what_was_never_sent_are_not_believed() {
-    for seed in seeds("forged ACK", 4) {
+    for seed in seeds("forged ACK", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 // To the sender of each data packet: all up to far beyond it is acknowledged.
@@ -223,7 +217,7 @@ fn full_ack() -> AckDetail {
 
 #[test]
 fn acknowledgements_of_acknowledgements_never_sent_move_no_clock() {
-    for seed in seeds("forged ACKACK", 4) {
+    for seed in seeds("forged ACKACK", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 let Some(id) = destination(passing.datagram).filter(|id| !id.is_handshake()) else { return };
@@ -242,7 +236,7 @@ fn acknowledgements_of_acknowledgements_never_sent_move_no_clock() {
 
 #[test]
 fn handshakes_into_a_running_stream_are_not_believed() {
-    for seed in seeds("forged handshakes", 4) {
+    for seed in seeds("forged handshakes", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 let (Some(theirs), Some(ours)) = (destination(passing.datagram), passing.sender_id) else {
@@ -291,7 +285,7 @@ fn handshakes_into_a_running_stream_are_not_believed() {
 
 #[test]
 fn a_stranger_cannot_reject_a_caller_nor_answer_it() {
-    for seed in seeds("forged answers", 6) {
+    for seed in seeds("forged answers", 32) {
         let run = world(seed, Link::rtt_ms(40))
             .meddle(|passing, meddle| {
                 let Ok(Packet::Control(ControlPacket { control: Control::Handshake(asked), .. })) =
@@ -320,7 +314,7 @@ fn a_stranger_cannot_reject_a_caller_nor_answer_it() {
 
 #[test]
 fn a_flood_of_inductions_leaves_a_stream_alone() {
-    for seed in seeds("induction flood", 2) {
+    for seed in seeds("induction flood", 32) {
         let run = world(seed, Link::rtt_ms(40))
             .meddle(|passing, meddle| {
                 if passing.number != 0 || passing.way == Way::ToCaller {
@@ -343,7 +337,7 @@ fn a_flood_of_inductions_leaves_a_stream_alone() {
 
 #[test]
 fn a_peer_that_reports_everything_lost_all_the_time_gets_each_packet_once_a_round_trip_at_most() {
-    for seed in seeds("NAK storm", 3) {
+    for seed in seeds("NAK storm", 32) {
         let run = Sim::new(seed, caller(latency_ms(400)), Link::rtt_ms(50), listener(latency_ms(400)))
             .offer_live(mbps(2), secs(4))
             .meddle(|passing, meddle| {
@@ -363,7 +357,7 @@ fn a_peer_that_reports_everything_lost_all_the_time_gets_each_packet_once_a_roun
 
 #[test]
 fn reports_of_losses_that_cannot_be_are_passed_over() {
-    for seed in seeds("forged NAK", 4) {
+    for seed in seeds("forged NAK", 32) {
         let run = world(seed, lossy())
             .meddle(|passing, meddle| {
                 let Ok(Packet::Data(packet)) = Packet::parse(passing.datagram) else { return };
@@ -385,7 +379,7 @@ fn reports_of_losses_that_cannot_be_are_passed_over() {
 
 #[test]
 fn a_peer_that_scatters_its_numbers_fills_its_own_window_and_no_more() {
-    for seed in seeds("scattered numbers", 6) {
+    for seed in seeds("scattered numbers", 32) {
         let small = with(with(latency_ms(300), "fc", "512"), "rcvbuf", "700000");
         let run = Sim::new(seed, caller(latency_ms(300)), Link::rtt_ms(40), listener(small))
             .offer_live(mbps(2), secs(3))
@@ -405,7 +399,7 @@ fn a_peer_that_scatters_its_numbers_fills_its_own_window_and_no_more() {
 
 #[test]
 fn a_payload_longer_than_the_mss_is_not_kept() {
-    for seed in seeds("long payload", 2) {
+    for seed in seeds("long payload", 32) {
         let run = Sim::new(seed, caller(latency_ms(300)), Link::rtt_ms(40), listener(latency_ms(300)))
             .offer_live(mbps(1), secs(2))
             .meddle(|passing, meddle| {
@@ -527,7 +521,7 @@ fn one_address_with_many_sockets_fills_the_backlog_and_no_more() {
 
 #[test]
 fn a_mutated_conclusion_is_taken_or_refused_but_breaks_nothing() {
-    for seed in seeds("mutated conclusions", 4) {
+    for seed in seeds("mutated conclusions", 32) {
         let mut random = Random::new(seed, "mutations");
         let from = caller_address(0);
         let (mut endpoint, conclusion, _) = listening(seed, from, 4);
@@ -558,7 +552,7 @@ fn a_mutated_conclusion_is_taken_or_refused_but_breaks_nothing() {
 
 #[test]
 fn a_mutated_answer_connects_or_rejects_but_breaks_nothing() {
-    for seed in seeds("mutated answers", 4) {
+    for seed in seeds("mutated answers", 32) {
         let mut random = Random::new(seed, "mutations");
         let from = caller_address(0);
         let (mut endpoint, conclusion, _) = listening(seed, from, 4);
@@ -598,7 +592,7 @@ fn mutate(random: &mut Random, datagram: &[u8], keep: std::ops::Range<usize>) ->
 
 #[test]
 fn a_flood_of_callers_leaves_the_accepted_ones_alone() {
-    for seed in seeds("flood of callers", 2) {
+    for seed in seeds("flood of callers", 6) {
         let run = Sim::new(
             seed,
             caller(latency_ms(200)),

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ChildStdin, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -25,46 +25,86 @@ const MESSAGE: usize = 1316;
 const MESSAGES: u32 = 1_500;
 const BETWEEN: Duration = Duration::from_micros(1_316);
 
-// ---------------------------------------------------------------------------- live, both ways, both roles
+// ---------------------------------------------------------------------------- live, both ways, both roles, two peers
 
 #[test]
 fn our_caller_sends_to_libsrt() {
-    send_to_libsrt(Ours::Caller, &Way::Clean);
+    send_to(Theirs::LiveTransmit, Ours::Caller, &Way::Clean);
 }
 
 #[test]
 fn our_caller_sends_to_libsrt_through_loss() {
-    send_to_libsrt(Ours::Caller, &Way::Lossy { seed: 1 });
+    send_to(Theirs::LiveTransmit, Ours::Caller, &Way::Lossy { seed: 1 });
 }
 
 #[test]
 fn our_listener_sends_to_libsrt() {
-    send_to_libsrt(Ours::Listener, &Way::Clean);
+    send_to(Theirs::LiveTransmit, Ours::Listener, &Way::Clean);
 }
 
 #[test]
 fn our_listener_sends_to_libsrt_through_loss() {
-    send_to_libsrt(Ours::Listener, &Way::Lossy { seed: 2 });
+    send_to(Theirs::LiveTransmit, Ours::Listener, &Way::Lossy { seed: 2 });
 }
 
 #[test]
 fn our_caller_receives_from_libsrt() {
-    receive_from_libsrt(Ours::Caller, &Way::Clean);
+    receive_from(Theirs::LiveTransmit, Ours::Caller, &Way::Clean);
 }
 
 #[test]
 fn our_caller_receives_from_libsrt_through_loss() {
-    receive_from_libsrt(Ours::Caller, &Way::Lossy { seed: 3 });
+    receive_from(Theirs::LiveTransmit, Ours::Caller, &Way::Lossy { seed: 3 });
 }
 
 #[test]
 fn our_listener_receives_from_libsrt() {
-    receive_from_libsrt(Ours::Listener, &Way::Clean);
+    receive_from(Theirs::LiveTransmit, Ours::Listener, &Way::Clean);
 }
 
 #[test]
 fn our_listener_receives_from_libsrt_through_loss() {
-    receive_from_libsrt(Ours::Listener, &Way::Lossy { seed: 4 });
+    receive_from(Theirs::LiveTransmit, Ours::Listener, &Way::Lossy { seed: 4 });
+}
+
+#[test]
+fn our_caller_sends_to_ffmpeg() {
+    send_to(Theirs::Ffmpeg, Ours::Caller, &Way::Clean);
+}
+
+#[test]
+fn our_caller_sends_to_ffmpeg_through_loss() {
+    send_to(Theirs::Ffmpeg, Ours::Caller, &Way::Lossy { seed: 5 });
+}
+
+#[test]
+fn our_listener_sends_to_ffmpeg() {
+    send_to(Theirs::Ffmpeg, Ours::Listener, &Way::Clean);
+}
+
+#[test]
+fn our_listener_sends_to_ffmpeg_through_loss() {
+    send_to(Theirs::Ffmpeg, Ours::Listener, &Way::Lossy { seed: 6 });
+}
+
+#[test]
+fn our_caller_receives_from_ffmpeg() {
+    receive_from(Theirs::Ffmpeg, Ours::Caller, &Way::Clean);
+}
+
+#[test]
+fn our_caller_receives_from_ffmpeg_through_loss() {
+    receive_from(Theirs::Ffmpeg, Ours::Caller, &Way::Lossy { seed: 7 });
+}
+
+#[test]
+fn our_listener_receives_from_ffmpeg() {
+    receive_from(Theirs::Ffmpeg, Ours::Listener, &Way::Clean);
+}
+
+#[test]
+fn our_listener_receives_from_ffmpeg_through_loss() {
+    receive_from(Theirs::Ffmpeg, Ours::Listener, &Way::Lossy { seed: 8 });
 }
 
 /// Which end we are; the peer is the other.
@@ -101,27 +141,89 @@ impl Way {
     }
 }
 
-/// A connection of ours with srt-live-transmit, which reads from and writes to pipes.
+/// The program at the other end; both read from and write to pipes.
+///
+/// With ffmpeg it is the raw "format" `data` that makes every byte count: what comes in goes out as it is, no muxer in between
+/// that could repair, drop or invent something, and no encoder whose output differs from one machine to the next. How the bytes
+/// are cut into messages is ffmpeg's own affair then. Real transport streams are further down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Theirs {
+    LiveTransmit,
+    Ffmpeg,
+}
+
+impl Theirs {
+    fn program(self) -> Option<Program> {
+        match self {
+            Self::LiveTransmit => Program::srt_live_transmit(),
+            Self::Ffmpeg => Program::ffmpeg(),
+        }
+    }
+
+    /// Starts it at `address`, to send what it reads or to write what it gets.
+    fn start(self, program: &Program, address: SocketAddr, mode: &str, way: &Way, sender: Sender) -> Peer {
+        let uri = format!("srt://{address}?mode={mode}&latency=");
+        match (self, sender) {
+            (Self::LiveTransmit, sender) => {
+                let uri = format!("{uri}{}", way.latency().as_millis());
+                let (from, to) =
+                    if sender == Sender::Us { (&*uri, "file://con") } else { ("file://con", &*uri) };
+                program.transmit(from, to, &[]).unwrap()
+            }
+            // Its latency is in microseconds.
+            (Self::Ffmpeg, Sender::Us) => {
+                let uri = format!("{uri}{}", way.latency().as_micros());
+                start(program, &["-f", "data", "-i", &uri, "-map", "0", "-c", "copy", "-f", "data", "-"])
+            }
+            (Self::Ffmpeg, Sender::Them) => {
+                let uri = format!("{uri}{}&pkt_size=1316", way.latency().as_micros());
+                // It is to pass on what it reads, and not to wait for more to find out what that is, nor to fill a buffer.
+                let input = ["-probesize", "32", "-f", "data", "-raw_packet_size", "1316", "-i", "pipe:0"];
+                let output = ["-map", "0", "-c", "copy", "-flush_packets", "1", "-f", "data", &uri];
+                start(program, &[&input[..], &output].concat())
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Us,
+    Them,
+}
+
+/// A connection of ours with such a program.
 struct Pair {
     socket: SrtSocket,
     peer: Peer,
     path: Option<Emulator>,
+    /// Messages that it was given to read already.
+    fed: u32,
+    stdin: Option<ChildStdin>,
 }
 
 impl Pair {
     /// `None`: there is no such peer here.
-    fn connect(ours: Ours, way: &Way, sender: Sender) -> Option<Self> {
-        let program = Program::srt_live_transmit()?;
+    fn connect(theirs: Theirs, ours: Ours, way: &Way, sender: Sender) -> Option<Self> {
+        let program = theirs.program()?;
         let options = options(way.latency());
-        let latency = way.latency().as_millis();
-        let start = |uri: String| match sender {
-            Sender::Us => program.transmit(&uri, "file://con", &[]).unwrap(),
-            Sender::Libsrt => program.transmit("file://con", &uri, &[]).unwrap(),
+        let (mut fed, mut stdin) = (0, None);
+        let mut start = |address, mode| {
+            let mut peer = theirs.start(&program, address, mode, way, sender);
+            if sender == Sender::Them {
+                let pipe = stdin.insert(peer.take_stdin());
+                if theirs == Theirs::Ffmpeg {
+                    // It does not open its output before it has seen some input.
+                    srt_tests::peers::feed(pipe, [&message(0)[..]]).unwrap();
+                    fed = 1;
+                }
+            }
+            peer
         };
         let (socket, peer, path) = match ours {
             Ours::Caller => {
                 let port = free_port().unwrap();
-                let mut peer = start(format!("srt://127.0.0.1:{port}?mode=listener&latency={latency}"));
+                let mut peer = start(localhost(port), "listener");
                 peer.bound(port).unwrap();
                 let (address, path) = way.to(localhost(port));
                 (SrtSocket::connect(address, &options).unwrap(), peer, path)
@@ -129,76 +231,72 @@ impl Pair {
             Ours::Listener => {
                 let listener = SrtListener::bind(localhost(0), &options).unwrap();
                 let (address, path) = way.to(listener.local_addr());
-                let peer = start(format!("srt://{address}?mode=caller&latency={latency}"));
+                let peer = start(address, "caller");
                 (listener.accept_timeout(PATIENCE).unwrap().0, peer, path)
             }
         };
-        if let Sender::Libsrt = sender {
+        if (theirs, sender) == (Theirs::LiveTransmit, Sender::Them) {
             peer.connected().unwrap();
         }
-        Some(Self { socket, peer, path })
+        Some(Self { socket, peer, path, fed, stdin })
     }
 }
 
-#[derive(Clone, Copy)]
-enum Sender {
-    Us,
-    Libsrt,
-}
-
-fn send_to_libsrt(ours: Ours, way: &Way) {
-    let Some(Pair { socket, mut peer, path }) = Pair::connect(ours, way, Sender::Us) else { return };
+fn send_to(theirs: Theirs, ours: Ours, way: &Way) {
+    let Some(Pair { socket, mut peer, path, .. }) = Pair::connect(theirs, ours, way, Sender::Us) else {
+        return;
+    };
     let sent = messages(0..MESSAGES);
     send_paced(&socket, &sent);
     // An orderly end: everything is acknowledged, and libsrt, which stops reading at once, has played it out.
     socket.close().unwrap();
-    let (_, output) = peer.wait().unwrap();
+    let (status, output) = peer.wait().unwrap();
+    assert!(theirs == Theirs::LiveTransmit || status.success(), "{peer}");
     assert_same(&output, &sent.concat());
     if let Some(path) = path {
-        let wire = path.stop().unwrap();
-        assert!(
-            wire.to_target.link.lost_luck + wire.to_client.link.lost_luck > 0,
-            "nothing was lost: {wire}"
-        );
+        assert_lossy(path);
         assert!(socket.stats(false).pkt_retrans_total > 0);
     }
 }
 
-fn receive_from_libsrt(ours: Ours, way: &Way) {
-    let Some(Pair { socket, mut peer, path }) = Pair::connect(ours, way, Sender::Libsrt) else { return };
-    let mut stdin = peer.take_stdin();
+fn receive_from(theirs: Theirs, ours: Ours, way: &Way) {
+    let Some(pair) = Pair::connect(theirs, ours, way, Sender::Them) else { return };
+    let Pair { socket, mut peer, path, fed, stdin } = pair;
+    let mut stdin = stdin.expect("it was started to read from us");
     let enough = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let received = thread::scope(|scope| {
         // libsrt does not send again what nothing follows, so more follows until we have what we want.
         let feeder = scope.spawn(|| {
             let mut pace = Pace::new();
-            for number in (0..).take_while(|_| !enough.load(Ordering::Relaxed)) {
+            for number in (fed..).take_while(|_| !enough.load(Ordering::Relaxed)) {
                 pace.next();
                 srt_tests::peers::feed(&mut stdin, [&message(number)[..]]).unwrap();
             }
         });
-        let received = receive(&socket, MESSAGES);
+        let received = receive_bytes(&socket, MESSAGES as usize * MESSAGE);
         enough.store(true, Ordering::Relaxed);
         feeder.join().unwrap();
-        let received = received.unwrap();
-        for (number, got) in (0..MESSAGES).zip(&received) {
-            assert!(*got == message(number), "message {number} of {MESSAGES} is not what was sent");
-        }
+        received.unwrap()
     });
+    let whole = received.iter().all(|message| message.len() == MESSAGE);
+    assert!(whole || theirs == Theirs::Ffmpeg, "srt-live-transmit cuts its input into messages as we do");
+    assert_same(&received.concat()[..MESSAGES as usize * MESSAGE], &messages(0..MESSAGES).concat());
     drop(stdin);
     peer.end().unwrap();
     match path {
         None => assert_eq!(end_of(&socket), ConnectionError::PeerShutdown),
         // The one SHUTDOWN may be lost like any other packet.
         Some(path) => {
-            let wire = path.stop().unwrap();
-            assert!(
-                wire.to_target.link.lost_luck + wire.to_client.link.lost_luck > 0,
-                "nothing was lost: {wire}"
-            );
+            assert_lossy(path);
             assert!(socket.stats(false).pkt_rcv_retrans > 0);
         }
     }
+}
+
+/// The path did what it is there for.
+fn assert_lossy(path: Emulator) {
+    let wire = path.stop().unwrap();
+    assert!(wire.to_target.link.lost_luck + wire.to_client.link.lost_luck > 0, "nothing was lost: {wire}");
 }
 
 // ---------------------------------------------------------------------------- who may come in, and who may not
@@ -320,7 +418,9 @@ fn our_caller_sees_why_libsrts_listener_rejects_it() {
 #[test]
 fn libsrt_sees_that_we_end_and_that_we_abort() {
     for abort in [false, true] {
-        let Some(Pair { socket, mut peer, .. }) = Pair::connect(Ours::Caller, &Way::Clean, Sender::Us) else {
+        let Some(Pair { socket, mut peer, .. }) =
+            Pair::connect(Theirs::LiveTransmit, Ours::Caller, &Way::Clean, Sender::Us)
+        else {
             return;
         };
         socket.send(&message(0)).unwrap();
@@ -394,7 +494,7 @@ fn srt<'a>(words: impl IntoIterator<Item = &'a std::ffi::OsStr>) -> ExitCode {
     srt_cli::run(["srt".into()].into_iter().chain(words).chain(["--quiet".into()]))
 }
 
-// ---------------------------------------------------------------------------- ffmpeg
+// ---------------------------------------------------------------------------- ffmpeg's own transport streams
 
 #[test]
 fn ffmpeg_calls_us_and_sends_mpeg_ts() {
@@ -405,26 +505,26 @@ fn ffmpeg_calls_us_and_sends_mpeg_ts() {
     let listener = SrtListener::bind(localhost(0), &options(LATENCY)).unwrap();
     // The same packets, muxed alike, into a file and into SRT. (ffmpeg's latency is in microseconds.)
     let uri = format!("srt://{}?mode=caller&pkt_size=1316&latency=120000", listener.local_addr());
-    let mut peer = start(
-        &ffmpeg,
-        &[
-            "-re",
-            "-i",
-            text(&clip),
-            "-c",
-            "copy",
-            "-f",
-            "mpegts",
-            text(&written),
-            "-c",
-            "copy",
-            "-f",
-            "mpegts",
-            &uri,
-        ],
-    );
+    // By default it would read five seconds before it calls.
+    let input = ["-probesize", "50000", "-analyzeduration", "500000", "-i", "pipe:0"];
+    let copy = ["-map", "0", "-c", "copy", "-f", "mpegts"];
+    let mut peer = start(&ffmpeg, &[&input[..], &copy, &[text(&written)], &copy, &[&uri]].concat());
+    let clip = fs::read(&clip).unwrap();
+    let (mut stdin, enough) = (peer.take_stdin(), clip.len() / 2);
+    let feeder = thread::spawn(move || {
+        let mut pace = Pace::new();
+        for message in clip.chunks(MESSAGE) {
+            pace.next();
+            srt_tests::peers::feed(&mut stdin, [message]).unwrap();
+        }
+        stdin
+    });
     let (socket, _) = listener.accept_timeout(PATIENCE).unwrap();
-    let (mut received, mut buffer) = (Vec::new(), [0; 1456]);
+    // ffmpeg closes without waiting: what it sent last may never have left it. It is asked to end when half of it is here, so that
+    // nothing of that half can be missing.
+    let mut received = receive_bytes(&socket, enough).unwrap().concat();
+    drop(feeder.join().unwrap());
+    let mut buffer = [0; 1456];
     let end = loop {
         match socket.recv(&mut buffer) {
             Ok(len) => received.extend_from_slice(&buffer[..len]),
@@ -434,22 +534,23 @@ fn ffmpeg_calls_us_and_sends_mpeg_ts() {
     assert!(end.is_end_of_stream(), "{end}");
     assert!(peer.wait().unwrap().0.success(), "{peer}");
     let written = fs::read(&written).unwrap();
-    // ffmpeg closes without waiting: what it sent last may never have left it. What came is unchanged, from the start.
-    let missing = written.len().checked_sub(received.len()).expect("more came than was sent");
+    assert!(received.len() <= written.len(), "more came than was sent");
     assert_same(&received, &written[..received.len()]);
-    assert!(missing <= 8 * MESSAGE, "{missing} bytes of {} are missing at the end", written.len());
 }
 
 #[test]
-fn ffmpeg_listens_and_plays_what_our_caller_sends() {
+fn ffmpeg_listens_and_remuxes_what_our_caller_sends_to_the_last_byte() {
     let Some(ffmpeg) = Program::ffmpeg() else { return };
     let folder = Folder::new("ffmpeg-plays");
     let clip = clip(&ffmpeg, &folder);
-    let frames = |input: &str| ["-i", input, "-c", "copy", "-f", "framemd5", "-"].map(str::to_owned);
-    let expected = start(&ffmpeg, &frames(text(&clip))).wait().unwrap();
-    assert!(expected.0.success());
+    // The same command reads the file once, and once the stream. Its muxer makes the same of the same packets, so that a bit that
+    // changed on the way, a packet that is missing or one too many shows in what comes out.
+    let remux =
+        |input: &str| ["-i", input, "-map", "0", "-c", "copy", "-f", "mpegts", "-"].map(str::to_owned);
+    let (status, expected) = start(&ffmpeg, &remux(text(&clip))).wait().unwrap();
+    assert!(status.success() && expected.len() > 100_000);
     let port = free_port().unwrap();
-    let mut peer = start(&ffmpeg, &frames(&format!("srt://127.0.0.1:{port}?mode=listener&latency=120000")));
+    let mut peer = start(&ffmpeg, &remux(&format!("srt://127.0.0.1:{port}?mode=listener&latency=120000")));
     peer.bound(port).unwrap();
     let socket = SrtSocket::connect(localhost(port), &options(LATENCY)).unwrap();
     let clip = fs::read(&clip).unwrap();
@@ -457,26 +558,7 @@ fn ffmpeg_listens_and_plays_what_our_caller_sends() {
     socket.close().unwrap();
     let (status, output) = peer.wait().unwrap();
     assert!(status.success(), "{peer}");
-    // One line per frame, with its time and its hash.
-    let (output, expected) = (String::from_utf8_lossy(&output), String::from_utf8_lossy(&expected.1));
-    assert!(expected.lines().filter(|line| !line.starts_with('#')).count() > 50, "{expected}");
-    assert_eq!(output, expected);
-}
-
-#[test]
-fn ffmpeg_calls_our_listener_and_writes_every_byte_we_send() {
-    let Some(ffmpeg) = Program::ffmpeg() else { return };
-    let listener = SrtListener::bind(localhost(0), &options(LATENCY)).unwrap();
-    // Its raw "format": what comes in goes out.
-    let uri = format!("srt://{}?mode=caller&latency=120000", listener.local_addr());
-    let mut peer = start(&ffmpeg, &["-f", "data", "-i", &uri, "-map", "0", "-c", "copy", "-f", "data", "-"]);
-    let (socket, _) = listener.accept_timeout(PATIENCE).unwrap();
-    let sent = messages(0..MESSAGES);
-    send_paced(&socket, &sent);
-    socket.close().unwrap();
-    let (status, output) = peer.wait().unwrap();
-    assert!(status.success(), "{peer}");
-    assert_same(&output, &sent.concat());
+    assert_same(&output, &expected);
 }
 
 fn start<S: AsRef<std::ffi::OsStr>>(ffmpeg: &Program, arguments: &[S]) -> Peer {
@@ -484,10 +566,10 @@ fn start<S: AsRef<std::ffi::OsStr>>(ffmpeg: &Program, arguments: &[S]) -> Peer {
     ffmpeg.start(first.into_iter().chain(arguments.iter().map(AsRef::as_ref))).unwrap()
 }
 
-/// Three seconds of a moving picture as an MPEG transport stream.
+/// Four seconds of a moving picture as an MPEG transport stream.
 fn clip(ffmpeg: &Program, folder: &Folder) -> PathBuf {
     let clip = folder.path("clip.ts");
-    let picture = "testsrc=size=320x240:rate=25:duration=3";
+    let picture = "testsrc=size=320x240:rate=25:duration=4";
     let encode = ["-c:v", "mpeg2video", "-b:v", "2M", "-f", "mpegts"];
     let arguments: Vec<&str> =
         ["-f", "lavfi", "-i", picture].into_iter().chain(encode).chain([text(&clip)]).collect();
@@ -553,6 +635,17 @@ fn send_paced(socket: &SrtSocket, messages: &[Vec<u8>]) {
 fn receive(socket: &SrtSocket, count: u32) -> Result<Vec<Vec<u8>>, srt::Error> {
     let mut buffer = [0; 1456];
     (0..count).map(|_| socket.recv(&mut buffer).map(|len| buffer[..len].to_vec())).collect()
+}
+
+/// So many bytes at least, in messages as they came.
+fn receive_bytes(socket: &SrtSocket, bytes: usize) -> Result<Vec<Vec<u8>>, srt::Error> {
+    let (mut received, mut got, mut buffer) = (Vec::new(), 0, [0; 1456]);
+    while got < bytes {
+        let len = socket.recv(&mut buffer)?;
+        got += len;
+        received.push(buffer[..len].to_vec());
+    }
+    Ok(received)
 }
 
 /// Reads until there is no more, and says why.

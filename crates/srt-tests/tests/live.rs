@@ -23,7 +23,7 @@ fn assert_lost_below(run: &Run, share: f64) {
 
 #[test]
 fn on_a_clean_path_everything_arrives_on_time_and_nothing_is_sent_twice() {
-    for seed in seeds("clean", 4) {
+    for seed in seeds("clean", 32) {
         let run = stream(seed, 120, Link::rtt_ms(40), mbps(8), secs(10));
         run.assert(check::all)
             .assert(check::nothing_lost)
@@ -54,7 +54,7 @@ fn one_seed_gives_one_history() {
 #[test]
 fn independent_losses_are_repaired_within_the_latency() {
     for (rate, allowed) in [(0.01, 0.0), (0.02, 0.0), (0.05, 0.0), (0.1, 0.000_5), (0.2, 0.001)] {
-        for seed in seeds("independent loss", 3) {
+        for seed in seeds("independent loss", 4) {
             let run = stream(seed, 400, Link::rtt_ms(40).loss(rate), mbps(8), secs(15));
             run.assert(check::all)
                 .assert(check::closed_in_order)
@@ -70,7 +70,7 @@ fn independent_losses_are_repaired_within_the_latency() {
 fn losses_in_bursts_are_repaired_within_the_latency() {
     // With bursts of 20 packets on average some are an outage of 200 ms.
     for (rate, mean, allowed) in [(0.02, 3.0, 0.000_5), (0.05, 5.0, 0.000_5), (0.1, 20.0, 0.003)] {
-        for seed in seeds("bursts", 4) {
+        for seed in seeds("bursts", 8) {
             // Not as much on the way back: with 100 ACKs in a second a burst of 20 is an outage of 200 ms there.
             let link = Link::rtt_ms(40).jitter_ms(8).loss_back(rate).bursts_there(rate, mean);
             let run = stream(seed, 500, link, mbps(8), secs(15));
@@ -86,7 +86,7 @@ fn losses_in_bursts_are_repaired_within_the_latency() {
 
 #[test]
 fn a_latency_below_the_round_trip_still_gives_an_honest_stream() {
-    for seed in seeds("too little latency", 6) {
+    for seed in seeds("too little latency", 32) {
         let run = stream(seed, 20, Link::rtt_ms(100).loss(0.05).jitter_ms(3), mbps(4), secs(10));
         run.assert(check::all).assert(|run| check::delivered_at_least(run, 3_000));
     }
@@ -94,7 +94,7 @@ fn a_latency_below_the_round_trip_still_gives_an_honest_stream() {
 
 #[test]
 fn jitter_that_keeps_the_order_costs_nothing() {
-    for seed in seeds("jitter", 4) {
+    for seed in seeds("jitter", 16) {
         let run = stream(seed, 120, Link::rtt_ms(40).jitter_ms(10), mbps(8), secs(15));
         run.assert(check::all)
             .assert(check::nothing_lost)
@@ -106,7 +106,7 @@ fn jitter_that_keeps_the_order_costs_nothing() {
 
 #[test]
 fn jitter_that_reorders_is_soon_known_and_hardly_costs_retransmissions() {
-    for seed in seeds("reordering jitter", 4) {
+    for seed in seeds("reordering jitter", 8) {
         let run = stream(seed, 200, Link::rtt_ms(40).reordering_jitter_ms(5), mbps(20), secs(15));
         run.assert(check::all)
             .assert(check::nothing_lost)
@@ -119,7 +119,7 @@ fn jitter_that_reorders_is_soon_known_and_hardly_costs_retransmissions() {
 
 #[test]
 fn single_packets_far_out_of_order_do_no_harm() {
-    for seed in seeds("reorder", 4) {
+    for seed in seeds("reorder", 24) {
         let link = Link::rtt_ms(40).reorder(0.02, ms(15)).loss(0.02);
         let run = stream(seed, 200, link, mbps(8), secs(10));
         run.assert(check::all)
@@ -131,7 +131,7 @@ fn single_packets_far_out_of_order_do_no_harm() {
 
 #[test]
 fn what_arrives_twice_comes_out_once() {
-    for seed in seeds("duplicates", 4) {
+    for seed in seeds("duplicates", 32) {
         let link = Link::rtt_ms(40).duplicates(0.5).reordering_jitter_ms(4).loss(0.02);
         let run = stream(seed, 250, link, mbps(4), secs(10));
         run.assert(check::all).assert(check::nothing_lost).assert(check::closed_in_order);
@@ -141,7 +141,7 @@ fn what_arrives_twice_comes_out_once() {
 
 #[test]
 fn all_at_once_is_survived() {
-    for seed in seeds("all at once", 12) {
+    for seed in seeds("all at once", 32) {
         let link = Link::one_way_ms(15, 35)
             .bursts(0.08, 3.0)
             .reordering_jitter_ms(6)
@@ -162,7 +162,7 @@ fn all_at_once_is_survived() {
 
 #[test]
 fn an_outage_shorter_than_the_latency_is_bridged() {
-    for seed in seeds("short outage", 4) {
+    for seed in seeds("short outage", 32) {
         let link = Link::rtt_ms(40).outage(secs(3), ms(400)).loss(0.01);
         let run = stream(seed, 1_000, link, mbps(8), secs(8));
         run.assert(check::all)
@@ -174,7 +174,7 @@ fn an_outage_shorter_than_the_latency_is_bridged() {
 
 #[test]
 fn an_outage_longer_than_the_latency_costs_what_it_must_and_no_more() {
-    for seed in seeds("long outage", 4) {
+    for seed in seeds("long outage", 32) {
         let run = stream(seed, 300, Link::rtt_ms(40).outage(secs(3), secs(2)), mbps(8), secs(10));
         run.assert(check::all)
             .assert(check::closed_in_order)
@@ -189,7 +189,7 @@ fn an_outage_longer_than_the_latency_costs_what_it_must_and_no_more() {
 
 #[test]
 fn a_path_without_a_way_back_for_a_while_loses_nothing_that_arrived() {
-    for seed in seeds("one-way outage", 4) {
+    for seed in seeds("one-way outage", 32) {
         let mut link = Link::rtt_ms(40).outage(secs(3), ms(2_500));
         link.there.outages.clear();
         let run = stream(seed, 300, link, mbps(8), secs(10));
@@ -202,7 +202,7 @@ fn a_path_without_a_way_back_for_a_while_loses_nothing_that_arrived() {
 
 #[test]
 fn a_dead_path_ends_the_connection_at_both_ends_after_the_peer_idle_timeout() {
-    for seed in seeds("idle", 4) {
+    for seed in seeds("idle", 32) {
         let link = Link::rtt_ms(40).outage(secs(3), secs(1_000));
         let config = || with(latency_ms(120), "peeridletimeo", "6000");
         let run = Sim::new(seed, caller(config()), link, listener(config()))
@@ -220,7 +220,7 @@ fn a_dead_path_ends_the_connection_at_both_ends_after_the_peer_idle_timeout() {
 
 #[test]
 fn a_peer_with_nothing_to_say_is_not_dead_however_impatient_we_are() {
-    for seed in seeds("impatient", 4) {
+    for seed in seeds("impatient", 32) {
         let config = || with(latency_ms(120), "peeridletimeo", "300");
         let source = Source::live(mbps(1), secs(2)).after(secs(60));
         let run =
@@ -235,7 +235,7 @@ fn a_peer_with_nothing_to_say_is_not_dead_however_impatient_we_are() {
 
 #[test]
 fn silence_with_keepalives_is_not_death_and_moves_no_clock() {
-    for seed in seeds("silence", 2) {
+    for seed in seeds("silence", 32) {
         let source = Source::live(mbps(1), secs(5)).after(secs(90));
         let run = Sim::new(
             seed,
@@ -257,7 +257,7 @@ fn silence_with_keepalives_is_not_death_and_moves_no_clock() {
 #[test]
 fn traffic_in_both_directions_does_not_disturb_itself() {
     for (rate, lost) in [(0.0, 0.0), (0.05, 0.000_2), (0.15, 0.002)] {
-        for seed in seeds("two-way", 3) {
+        for seed in seeds("two-way", 8) {
             let run = Sim::new(
                 seed,
                 caller(latency_ms(300)).offers(Source::live(mbps(5), secs(10))),
@@ -277,7 +277,7 @@ fn traffic_in_both_directions_does_not_disturb_itself() {
 
 #[test]
 fn each_direction_plays_at_the_larger_of_the_latencies_asked_for() {
-    for seed in seeds("latencies", 2) {
+    for seed in seeds("latencies", 32) {
         let ours = with(with(latency_ms(0), "rcvlatency", "50"), "peerlatency", "400");
         let theirs = with(with(latency_ms(0), "rcvlatency", "200"), "peerlatency", "90");
         let run = Sim::new(
@@ -298,7 +298,7 @@ fn each_direction_plays_at_the_larger_of_the_latencies_asked_for() {
 
 #[test]
 fn pictures_handed_over_at_once_arrive_like_anything_else() {
-    for seed in seeds("frames", 4) {
+    for seed in seeds("frames", 32) {
         let link = Link::rtt_ms(60).loss(0.03).jitter_ms(5);
         let source = Source::frames(mbps(10), 25, secs(10));
         let run = Sim::new(seed, caller(latency_ms(400)).offers(source), link, listener(latency_ms(400)))
@@ -313,7 +313,7 @@ fn pictures_handed_over_at_once_arrive_like_anything_else() {
 
 #[test]
 fn maxbw_is_kept_and_smooths_bursts() {
-    for seed in seeds("pacing", 3) {
+    for seed in seeds("pacing", 32) {
         // 12 Mb/s for a stream of 8 Mb/s in pictures, with losses.
         let config = with(latency_ms(500), "maxbw", "1500000");
         let source = Source::frames(mbps(8), 25, secs(10));
@@ -333,7 +333,7 @@ fn maxbw_is_kept_and_smooths_bursts() {
 
 #[test]
 fn a_steady_stream_leaves_as_steadily_as_it_comes() {
-    for seed in seeds("steady", 2) {
+    for seed in seeds("steady", 32) {
         let run = stream(seed, 120, Link::rtt_ms(40), mbps(8), secs(5));
         let bunch = run.path().there.largest_bunch;
         assert!(bunch <= 2 * 1_332, "{bunch} bytes in one millisecond");
@@ -342,7 +342,7 @@ fn a_steady_stream_leaves_as_steadily_as_it_comes() {
 
 #[test]
 fn every_size_of_message_comes_out_as_it_was() {
-    for seed in seeds("sizes", 2) {
+    for seed in seeds("sizes", 32) {
         let config = || with(latency_ms(200), "payloadsize", "1456");
         let source = Source::sizes(ms(2), 1_456, secs(6));
         let link = Link::rtt_ms(30).loss(0.03).reordering_jitter_ms(3);
@@ -359,7 +359,7 @@ fn every_size_of_message_comes_out_as_it_was() {
 
 #[test]
 fn a_stream_closed_right_after_the_last_send_loses_nothing() {
-    for seed in seeds("orderly end", 24) {
+    for seed in seeds("orderly end", 32) {
         let link = Link::rtt_ms(40).loss(0.1).jitter_ms(5);
         let source = Source::at_once(400);
         let config = || with(latency_ms(600), "maxbw", "5000000");
@@ -391,7 +391,7 @@ fn a_single_message_survives_the_end_of_its_stream() {
 
 #[test]
 fn the_listener_may_close_as_well() {
-    for seed in seeds("listener closes", 6) {
+    for seed in seeds("listener closes", 32) {
         let run = Sim::new(
             seed,
             caller(latency_ms(200)).leaves(Leave::Stay),
@@ -412,7 +412,7 @@ fn the_listener_may_close_as_well() {
 
 #[test]
 fn both_ends_may_close_at_once() {
-    for seed in seeds("both close", 6) {
+    for seed in seeds("both close", 32) {
         let leave = Leave::CloseAfter(Micros::ZERO);
         let run = Sim::new(
             seed,
@@ -435,7 +435,7 @@ fn both_ends_may_close_at_once() {
 
 #[test]
 fn an_abort_ends_both_ends_at_once() {
-    for seed in seeds("abort", 4) {
+    for seed in seeds("abort", 32) {
         let run = Sim::new(
             seed,
             caller(latency_ms(200))
@@ -458,7 +458,7 @@ fn an_abort_ends_both_ends_at_once() {
 
 #[test]
 fn without_tlpktdrop_everything_comes_out_however_late() {
-    for seed in seeds("no tlpktdrop", 4) {
+    for seed in seeds("no tlpktdrop", 32) {
         let config = || with(latency_ms(60), "tlpktdrop", "0");
         let link = Link::rtt_ms(100).loss(0.15).outage(secs(4), secs(1));
         let run = Sim::new(seed, caller(config()), link, listener(config()))
@@ -478,7 +478,7 @@ fn without_tlpktdrop_everything_comes_out_however_late() {
 
 #[test]
 fn without_nak_reports_on_a_timer_single_reports_still_do() {
-    for seed in seeds("no nakreport", 3) {
+    for seed in seeds("no nakreport", 32) {
         let config = || with(latency_ms(600), "nakreport", "0");
         let run = Sim::new(seed, caller(config()), Link::rtt_ms(40).loss(0.05), listener(config()))
             .offer_live(mbps(6), secs(8))
@@ -491,7 +491,7 @@ fn without_nak_reports_on_a_timer_single_reports_still_do() {
 
 #[test]
 fn a_small_flow_window_slows_the_stream_and_breaks_nothing() {
-    for seed in seeds("small window", 4) {
+    for seed in seeds("small window", 32) {
         let config = || with(latency_ms(300), "fc", "32");
         let source = Source::live(mbps(6), secs(10));
         let run =
@@ -505,7 +505,7 @@ fn a_small_flow_window_slows_the_stream_and_breaks_nothing() {
 
 #[test]
 fn a_window_just_large_enough_loses_nothing() {
-    for seed in seeds("fitting window", 3) {
+    for seed in seeds("fitting window", 32) {
         // 4 Mb/s: 380 packets in a second, 76 in the 200 ms of latency and round trip, 114 with reserve.
         let config = || with(latency_ms(120), "fc", "128");
         let run = Sim::new(seed, caller(config()), Link::rtt_ms(80), listener(config()))
@@ -521,7 +521,7 @@ fn a_window_just_large_enough_loses_nothing() {
 
 #[test]
 fn a_slow_reader_gets_an_honest_stream_within_its_buffers() {
-    for seed in seeds("slow reader", 4) {
+    for seed in seeds("slow reader", 32) {
         let small = with(with(latency_ms(200), "fc", "256"), "rcvbuf", "400000");
         // 4 Mb/s are 380 messages in a second; this one takes 200.
         let reader = Reader::Slow { every: ms(100), at_most: 20 };
@@ -540,7 +540,7 @@ fn a_slow_reader_gets_an_honest_stream_within_its_buffers() {
 
 #[test]
 fn a_reader_that_only_pauses_loses_nothing() {
-    for seed in seeds("pausing reader", 4) {
+    for seed in seeds("pausing reader", 32) {
         let reader = Reader::Slow { every: ms(250), at_most: usize::MAX };
         let run = Sim::new(
             seed,
@@ -557,7 +557,7 @@ fn a_reader_that_only_pauses_loses_nothing() {
 
 #[test]
 fn a_reader_that_never_reads_fills_its_buffer_and_no_more() {
-    for seed in seeds("no reader", 2) {
+    for seed in seeds("no reader", 32) {
         let small = with(with(latency_ms(100), "fc", "256"), "rcvbuf", "400000");
         let run = Sim::new(
             seed,
@@ -576,7 +576,7 @@ fn a_reader_that_never_reads_fills_its_buffer_and_no_more() {
 
 #[test]
 fn a_bottleneck_wider_than_the_stream_is_no_matter() {
-    for seed in seeds("wide bottleneck", 2) {
+    for seed in seeds("wide bottleneck", 32) {
         let link = Link::rtt_ms(40).loss_there(0.02).bottleneck_there(mbps(10), 200);
         let run = stream(seed, 400, link, mbps(8), secs(10));
         run.assert(check::all).assert(check::nothing_lost).assert(|run| check::latency_constant(run, ms(1)));
@@ -585,7 +585,7 @@ fn a_bottleneck_wider_than_the_stream_is_no_matter() {
 
 #[test]
 fn a_bottleneck_narrower_than_the_stream_costs_and_does_not_break() {
-    for seed in seeds("narrow bottleneck", 3) {
+    for seed in seeds("narrow bottleneck", 24) {
         let link = Link::rtt_ms(40).bottleneck_there(mbps(6), 100);
         let run = stream(seed, 300, link, mbps(8), secs(10));
         run.assert(check::all)
@@ -596,7 +596,7 @@ fn a_bottleneck_narrower_than_the_stream_costs_and_does_not_break() {
 
 #[test]
 fn messages_past_their_worth_are_skipped_and_accounted_for() {
-    for seed in seeds("ttl", 3) {
+    for seed in seeds("ttl", 32) {
         let config = with(latency_ms(300), "maxbw", "250000"); // 2 Mb/s for a stream of 3 Mb/s
         let source = Source::live(mbps(3), secs(8)).worth_for(ms(100));
         let run = Sim::new(
@@ -621,7 +621,7 @@ fn messages_past_their_worth_are_skipped_and_accounted_for() {
 
 #[test]
 fn many_callers_share_one_listener() {
-    for seed in seeds("many callers", 2) {
+    for seed in seeds("many callers", 12) {
         let run = Sim::new(
             seed,
             caller(latency_ms(200)),

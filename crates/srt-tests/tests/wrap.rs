@@ -23,7 +23,7 @@ fn over_the_end(seed: u64, before: u32, link: Link) -> Run {
 #[test]
 fn sequence_numbers_run_over_without_a_trace() {
     for before in [0, 1, 2, 63, 64, 500, 760] {
-        for seed in seeds("wrap", 1) {
+        for seed in seeds("wrap", 8) {
             let run = over_the_end(seed, before, Link::rtt_ms(40));
             run.assert(check::all)
                 .assert(check::nothing_lost)
@@ -38,7 +38,7 @@ fn sequence_numbers_run_over_without_a_trace() {
 
 #[test]
 fn losses_across_the_end_of_the_sequence_numbers_are_repaired() {
-    for seed in seeds("wrap with losses", 16) {
+    for seed in seeds("wrap with losses", 32) {
         let before = 300 + u32::try_from(seed % 400).unwrap();
         let link =
             Link::rtt_ms(40).loss_back(0.02).bursts_there(0.1, 6.0).reordering_jitter_ms(5).duplicates(0.02);
@@ -53,7 +53,7 @@ fn losses_across_the_end_of_the_sequence_numbers_are_repaired() {
 
 #[test]
 fn an_outage_across_the_end_of_the_sequence_numbers_is_got_over() {
-    for seed in seeds("wrap in an outage", 4) {
+    for seed in seeds("wrap in an outage", 32) {
         // 380 packets in a second: number 0 leaves after 2 s, in the middle of the outage.
         let run = over_the_end(seed, 760, Link::rtt_ms(40).outage(ms(1_500), ms(1_200)));
         run.assert(check::all)
@@ -86,7 +86,7 @@ fn timestamps_run_over_after_71_minutes_without_a_trace() {
 
 #[test]
 fn a_silence_across_the_end_of_the_timestamps_moves_nothing() {
-    for seed in seeds("silent wrap", 2) {
+    for seed in seeds("silent wrap", 32) {
         // Nothing but keepalives for 80 minutes, then a stream.
         let late = Source::live(mbps(1), secs(3)).after(secs(4_800));
         let run = Sim::new(
@@ -112,7 +112,7 @@ fn a_clock_may_start_anywhere() {
         [0, 1, 1_000, u64::from(u32::MAX) - 2_000_000, u64::from(u32::MAX), 1 << 52, (1 << 62) - 3_000_000];
     for ours in starts {
         for theirs in [0, u64::from(u32::MAX) - 1_000_000, 1 << 62] {
-            for seed in seeds("clock start", 1) {
+            for seed in seeds("clock start", 12) {
                 let run = Sim::new(
                     seed,
                     caller(latency_ms(200))

@@ -31,10 +31,10 @@ mod wire;
 pub use app::{Reader, Source, TS_MESSAGE, kbps, mbps, ms, secs};
 pub use clock::Clock;
 pub use link::{Link, Way};
-pub use net::{Meddle, Passing};
+pub use net::{Meddle, Passing, control};
 pub use node::{Admission, Leave, Party};
 pub use random::Random;
-pub use seeds::{replay, seeds};
+pub use seeds::{Replayable, replay, seeds};
 pub use trace::{DroppedRange, Flow, Path, Peaks, ReceivedMessage, Record, Run, SentMessage};
 pub use wire::{Kind, Wire};
 

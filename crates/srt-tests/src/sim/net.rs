@@ -8,7 +8,7 @@ use super::wire::Kind;
 use srt_impair::{Fates, Model};
 use srt_protocol::packet::{self, Control, ControlPacket, DataPacket, Packet, UDP_IP_OVERHEAD};
 use srt_protocol::time::Micros;
-use srt_protocol::types::SocketId;
+use srt_protocol::types::{SocketId, Timestamp};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -62,6 +62,13 @@ impl Meddle<'_> {
     pub fn inject(&mut self, after: Micros, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
         self.injected.push(Injected { after, from, to, datagram });
     }
+}
+
+/// A control packet as a meddler injects it, for the socket `to`.
+pub fn control(to: SocketId, control: Control<'_>) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    ControlPacket { timestamp: Timestamp::new(1_000_000), destination: to, control }.write(&mut datagram);
+    datagram
 }
 
 /// Somebody who sees all datagrams on their way.

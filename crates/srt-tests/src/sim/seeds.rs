@@ -25,6 +25,20 @@ pub fn replay(seed: u64) -> String {
     format!("SRT_SEED={seed:#018x} cargo test -p srt-tests {test} -- --exact --nocapture")
 }
 
+/// Prints how to replay its seed where the thread fails while this lives: for what is asserted when no
+/// [`Run`](super::Run) is at hand, which does the same.
+#[derive(Debug)]
+#[must_use]
+pub struct Replayable(pub u64);
+
+impl Drop for Replayable {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tell_replay(self.0);
+        }
+    }
+}
+
 /// Prints how to replay `seed`, on a thread that is about to fail.
 pub(crate) fn tell_replay(seed: u64) {
     eprintln!("replay: {}", replay(seed));
