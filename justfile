@@ -17,7 +17,7 @@ test *args:
 
 # Simulations alone. `SRT_SEED=0x… just sim` replays one, `SRT_SEEDS=20 just sim` runs twenty times as many.
 sim *args:
-    cargo test --package srt-tests --lib --test drift --test handshake --test hostile --test live --test wrap {{ args }}
+    cargo test --package srt-tests --lib --test drift --test handshake --test hostile --test live --test one_stream_two_links --test options --test wrap {{ args }}
 
 # Tests against other SRT implementations alone; here a missing peer is a failure.
 interop *args:

@@ -616,7 +616,14 @@ fn a_window_that_shuts_in_an_outage_holds_up_its_own_link_alone() {
         let _told = Replayable(seed);
         let mut random = Random::new(seed, "plan");
         let links = [profile("delay=20ms,loss=1%"), profile("delay=25ms,loss=2%,outage=500ms+900ms")];
-        let world = run(seed, Plan { window: 600, keep: Keep::ForOne, ..plan(&mut random, links) });
+        let world = run(
+            seed,
+            Plan {
+                window: 600,
+                keep: [Keep::ForBoth, Keep::ForOne][random.index(2)],
+                ..plan(&mut random, links)
+            },
+        );
         assert_eq!(world.lost(), 0);
         let back = world.paths[1].brought.range(1_600..).count();
         assert!(back > 350, "after its outage the link brought {back} of the last 400 messages");

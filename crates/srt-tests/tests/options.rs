@@ -161,14 +161,15 @@ fn the_sender_gives_up_when_snddropdelay_says_so_and_never_at_minus_one() {
                 assert_eq!((first, sender.send_dropped), (None, 0), "{what}");
                 continue;
             };
-            // The first to go is the first that was not acknowledged, exactly when its time is over.
+            // The first to go is the first that was not acknowledged, exactly when its time is over. An ACK of so slow a stream
+            // comes up to 50 ms and the way back later.
             let dropped_at = first.expect("something is given up").0;
             let oldest = sender.sent.iter().find(|message| {
                 (after_us..=after_us + 2).contains(&dropped_at.saturating_sub(message.at_us))
             });
             let oldest = oldest.unwrap_or_else(|| panic!("{what}: given up at {dropped_at} µs")).at_us;
             assert!(
-                (OUTAGE_US - 60_000..=OUTAGE_US).contains(&oldest),
+                (OUTAGE_US - 120_000..=OUTAGE_US).contains(&oldest),
                 "{what}: the first is of {oldest} µs"
             );
             // Afterwards one after another, until what was said after the outage arrives.
@@ -227,7 +228,8 @@ fn a_peer_that_takes_nothing_any_more_does_not_keep_close_waiting_for_ever() {
             let run =
                 Sim::new(seed, caller, Link::rtt_ms(40).loss(0.02), listener).sparing_handshakes().run();
             run.assert(check::no_faults).assert(check::finished).assert(check::memory_bounded);
-            assert!(run.caller().stats.pkt_snd_buf > 300, "there was nothing to wait for");
+            // What was never confirmed counts as dropped.
+            assert!(run.caller().stats.pkt_snd_drop_total > 300, "there was nothing to wait for");
             let took = closing_took(&run);
             assert!(took <= longest * 1_000, "LINGER={linger}: {took} µs");
         }

@@ -55,6 +55,8 @@ pub(crate) struct Gaps {
     holes: VecDeque<Hole>,
     /// Number after the highest seen on this link.
     next: SeqNumber,
+    /// Nothing before this is waited for, whichever link brought it.
+    floor: SeqNumber,
     window: ReorderWindow,
     /// LOSSMAXTTL.
     tolerance_max: u32,
@@ -70,6 +72,7 @@ impl Gaps {
         Self {
             holes: VecDeque::new(),
             next: isn,
+            floor: isn,
             window: ReorderWindow::default(),
             tolerance_max: loss_max_ttl,
             tolerance: loss_max_ttl,
@@ -132,7 +135,8 @@ impl Gaps {
             self.in_order_run = 0;
             self.tolerance -= 1;
         }
-        let hole = (ahead > 0).then(|| (self.next, seq.prev()));
+        let first = if self.next.is_before(self.floor) { self.floor } else { self.next };
+        let hole = first.is_before(seq).then(|| (first, seq.prev()));
         if let Some((first, last)) = hole {
             self.open(now, first, last, deadline, window_max);
         }
@@ -187,8 +191,12 @@ impl Gaps {
         }
     }
 
-    /// Everything before `next` was played or given up.
+    /// Everything before `next` was played or given up. What this link has brought is not moved by that: an ACK on it must not
+    /// name what another link brought.
     pub(crate) fn forget_before(&mut self, next: SeqNumber) {
+        if self.floor.is_before(next) {
+            self.floor = next;
+        }
         while let Some(hole) = self.holes.front_mut() {
             if !hole.first.is_before(next) {
                 break;
@@ -198,9 +206,6 @@ impl Gaps {
             } else {
                 hole.first = next;
             }
-        }
-        if self.next.is_before(next) {
-            self.next = next;
         }
     }
 
@@ -569,12 +574,12 @@ mod tests {
         ) {
             let isn = seq(isn);
             let mut gaps = Gaps::new(isn, 0);
-            let (mut next, mut missing) = (0u32, BTreeSet::new());
+            let (mut next, mut floor, mut missing) = (0u32, 0u32, BTreeSet::new());
             for (op, offset, len) in ops {
                 match op {
                     0..=5 => {
                         gaps.on_packet(at(0), isn + offset, false, None, NO_LIMIT);
-                        if offset >= next { missing.extend(next..offset); next = offset + 1; }
+                        if offset >= next { missing.extend(next.max(floor)..offset); next = offset + 1; }
                         missing.remove(&offset);
                     }
                     6 => {
@@ -585,7 +590,7 @@ mod tests {
                     _ => {
                         gaps.forget_before(isn + offset / 2);
                         missing.retain(|&n| n >= offset / 2);
-                        next = next.max(offset / 2);
+                        floor = floor.max(offset / 2);
                     }
                 }
                 prop_assert_eq!(gaps.next(), isn + next);

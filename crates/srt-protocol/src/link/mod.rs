@@ -50,6 +50,8 @@ const TAIL_MARGIN_MORE: Micros = Micros::from_millis(40);
 const PROBE_WAIT_MAX: Micros = Micros::from_secs(1);
 /// ACKACKs and DROPREQs that wait to be sent, at most.
 const REPLIES_MAX: usize = 256;
+/// DROPREQs that one NAK is answered with, at most.
+const DROP_REQUESTS_A_REPORT: usize = 16;
 /// How far back a DROPREQ reaches at most, in packets: a NAK may name anything.
 const DROP_REQUEST_BACK_MAX: i32 = 1 << 16;
 /// What ACK reports as the peer's buffer is believed up to this.
@@ -389,6 +391,7 @@ impl Link {
         let oldest = self.sent.first();
         let held = self.sent.next().distance_from(oldest);
         let mut left = held; // an honest report names each number once
+        let requests_most = (self.drop_requests.len() + DROP_REQUESTS_A_REPORT).min(REPLIES_MAX);
         for (first, last) in report.iter() {
             // All distances are from the oldest packet held: hostile numbers lie anywhere on the circle.
             let (first, last) = (first.distance_from(oldest), last.distance_from(oldest));
@@ -399,7 +402,7 @@ impl Link {
             if first < 0 {
                 let from = first.max(-DROP_REQUEST_BACK_MAX).unsigned_abs();
                 let gone = last.min(-1).unsigned_abs();
-                if gone <= from {
+                if gone <= from && self.drop_requests.len() < requests_most {
                     self.request_drop(MsgNumber::CONTROL, oldest - from, oldest - gone);
                 }
             }
@@ -791,6 +794,10 @@ impl Link {
     }
 
     fn request_drop(&mut self, msgno: MsgNumber, first: SeqNumber, last: SeqNumber) {
+        let told = |request: &DropRequest| !first.is_before(request.first) && !last.is_after(request.last);
+        if self.drop_requests.iter().any(told) {
+            return;
+        }
         if let Some(previous) = self.drop_requests.back_mut()
             && previous.last.next() == first
             && (previous.msgno == msgno || msgno == MsgNumber::CONTROL)

@@ -2,7 +2,7 @@
 //!
 //! Every ACKACK is a sample of how late the peer's stamps come. A block of 1000 is averaged, which takes the jitter
 //! out; on a slow stream a block ends with fewer, after 10 s. The first block is the reference; what later blocks differ
-//! from it by is drift, and is followed in steps of at most 1 ms, at most one a second.
+//! from it by, more than chance explains, is drift, and is followed in steps of at most 1 ms, at most one a second.
 //!
 //! libsrt: corrects a whole block's drift at once (`sync`ed with the 5 ms rule of `utilities.h: DriftTracer`), and takes
 //! the one packet of the handshake as reference, so that one late packet there shifts the play time after 10 s; its block
@@ -14,7 +14,7 @@ use crate::time::{Instant, Micros};
 const BLOCK: u32 = 1000;
 /// After this long fewer do: with ACKs every 10 ms it is as long as a whole block takes.
 const BLOCK_PERIOD: Micros = Micros::from_secs(10);
-/// But so many at least: of 5 ms of jitter their mean still shows 0.1 ms.
+/// But so many at least, so that their mean says something.
 const BLOCK_LEAST: u32 = 200;
 /// Time between two steps.
 const STEP_PERIOD: Micros = Micros::from_secs(1);
@@ -24,8 +24,7 @@ const STEP_MAX: i64 = 1000;
 /// Averages drift samples of one link and tells, step by step, the correction to apply.
 #[derive(Clone, Debug, Default)]
 pub struct DriftTracer {
-    sum: i64,
-    count: u32,
+    block: Block,
     begun: Instant,
     reference: Option<i64>,
     target: i64,
@@ -36,18 +35,21 @@ pub struct DriftTracer {
 impl DriftTracer {
     /// Takes a sample, in µs; tells the new correction where it changes.
     pub fn sample(&mut self, now: Instant, offset: i64) -> Option<i64> {
-        if self.count == 0 {
+        if self.block.count == 0 {
             self.begun = now;
         }
-        self.sum = self.sum.saturating_add(offset);
-        self.count += 1;
-        let long = self.count >= BLOCK_LEAST && now.saturating_since(self.begun) >= BLOCK_PERIOD;
-        if self.count == BLOCK || long {
-            let mean = self.sum / i64::from(self.count);
-            (self.sum, self.count) = (0, 0);
+        self.block.take(offset);
+        let long = self.block.count >= BLOCK_LEAST && now.saturating_since(self.begun) >= BLOCK_PERIOD;
+        if self.block.count == BLOCK || long {
+            let (mean, chance) = std::mem::take(&mut self.block).end();
             match self.reference {
                 None => self.reference = Some(mean),
-                Some(reference) => self.target = mean.saturating_sub(reference),
+                Some(reference) => {
+                    let drift = mean.saturating_sub(reference);
+                    if drift.abs_diff(self.target) > chance {
+                        self.target = drift;
+                    }
+                }
             }
         }
         if self.applied == self.target || now.saturating_since(self.stepped) < STEP_PERIOD {
@@ -65,6 +67,40 @@ impl DriftTracer {
         self.applied
     }
 }
+
+/// Samples that are averaged.
+#[derive(Clone, Debug, Default)]
+struct Block {
+    count: u32,
+    /// The first one; sums are of what the others differ from it by, so that they stay small.
+    first: i64,
+    sum: i64,
+    squares: u64,
+}
+
+impl Block {
+    fn take(&mut self, offset: i64) {
+        if self.count == 0 {
+            self.first = offset;
+        }
+        self.count += 1;
+        let apart = offset.saturating_sub(self.first).clamp(-APART_MAX, APART_MAX);
+        self.sum += apart;
+        self.squares += apart.unsigned_abs().pow(2);
+    }
+
+    /// The mean, and how far chance alone may take two such means from one another: five times what it usually does.
+    fn end(self) -> (i64, u64) {
+        let count = i64::from(self.count.max(1));
+        let mean = self.sum / count;
+        let variance = (self.squares / count.unsigned_abs()).saturating_sub(mean.unsigned_abs().pow(2));
+        let chance = (variance * 2 / count.unsigned_abs()).isqrt() * 5;
+        (self.first.saturating_add(mean), chance)
+    }
+}
+
+/// Samples further apart are not believed, and 1000 squares of this fit: 60 s.
+const APART_MAX: i64 = 60_000_000;
 
 #[cfg(test)]
 mod tests {
