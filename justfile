@@ -31,6 +31,14 @@ fuzz-smoke seconds="10" *targets:
 bench *args:
     cargo bench --workspace --bench '*' -- {{ args }}
 
+# Our speed against libsrt's, in turn (needs libsrt-openssl-dev and cc); `just versus --quick` for a glance.
+versus *args:
+    cargo run --release --package srt-tests --bin versus -- {{ args }}
+
+# What a viewer loses over a bad network, ours and libsrt's; `just viewer-loss --quick` for a glance.
+viewer-loss *args:
+    cargo run --release --package srt-tests --bin viewer_loss -- {{ args }}
+
 # What has grown: the longest files, what each crate uses, dependencies that are there twice. Judges nothing.
 tidy:
     @echo "Longest files:"

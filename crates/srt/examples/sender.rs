@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Err(error) => eprintln!("{error}"),
         }
     }
-    socket.close()?; // waits until everything has been delivered
+    socket.close()?; // waits until the peer has everything, or tells that it has not
     let stats = socket.stats(false);
     eprintln!("{} packets sent, {} of them again", stats.pkt_sent_total, stats.pkt_retrans_total);
     Ok(())

@@ -14,7 +14,7 @@
 //! for _ in 0..100 {
 //!     socket.send(&[0x47; 1316])?; // seven packets of MPEG-TS
 //! }
-//! socket.close()?; // waits until all has been delivered
+//! socket.close()?; // waits until the peer has everything, or tells that it has not
 //! # Ok(())
 //! # }
 //! ```
