@@ -55,5 +55,5 @@ pub use batch::{Datagrams, RecvBatch, RecvItem, SendFailure, SendItem, SendRepor
 pub use capability::{Capabilities, capabilities};
 pub use clock::{Clock, sleep_until};
 pub use counters::{ErrorCounters, IoCounters, ReceiveCounters, SendCounters};
-pub use socket::{BindError, GrantedBuffers, UdpOptions, UdpSocket, to_canonical, to_mapped};
+pub use socket::{BindError, GrantedBuffers, Steering, UdpOptions, UdpSocket, to_canonical, to_mapped};
 pub use wait::{Event, Events, Interest, Poller, Waker, set_timer_slack_ns};

@@ -52,6 +52,17 @@ impl Default for UdpOptions {
     }
 }
 
+/// How datagrams are dealt to the sockets of one port: by a number of 32 bits in them, most significant byte first, modulo
+/// the number of sockets. A datagram too short for that goes to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "two offsets are all there is to it")]
+pub struct Steering {
+    /// Where the number begins, in bytes from the start of the datagram.
+    pub number_at: u32,
+    /// Where the one begins that counts where that is 0.
+    pub or_else_at: u32,
+}
+
 /// Sizes of the kernel's buffers of one socket, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantedBuffers {
@@ -96,6 +107,40 @@ impl UdpSocket {
         configure(&SockRef::from(&socket), addr.is_ipv6(), options)?;
         socket.bind(&addr.into()).map_err(at)?;
         Self::assemble(socket.into(), addr, options)
+    }
+
+    /// Binds `count` sockets to one address, between which the system deals what arrives (`SO_REUSEPORT`).
+    ///
+    /// Which of them a datagram goes to is decided by its bytes alone, as `steering` says, so that one thread can serve each
+    /// socket. The address is bound exclusively for a moment first: an address in use is an error as with [`bind`](Self::bind).
+    /// All of them are to be closed together, for the system counts anew when one is gone.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); [`BindError::Other`] with [`io::ErrorKind::Unsupported`] where the system cannot deal.
+    pub fn bind_dealt(
+        addr: SocketAddr,
+        options: &UdpOptions,
+        count: usize,
+        steering: Steering,
+    ) -> Result<Vec<Self>, BindError> {
+        let addr = Self::bind(addr, options)?.local_addr();
+        let at = |error| BindError::at(addr, error);
+        let mut sockets = Vec::with_capacity(count);
+        for _ in 0..count {
+            let socket =
+                Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(at)?;
+            if let (Some(only), true) = (options.ipv6_only, addr.is_ipv6()) {
+                socket.set_only_v6(only).map_err(|error| BindError::option("IPV6_V6ONLY", only, error))?;
+            }
+            configure(&SockRef::from(&socket), addr.is_ipv6(), options)?;
+            sys::share_port(&SockRef::from(&socket)).map_err(at)?;
+            socket.bind(&addr.into()).map_err(at)?;
+            sockets.push(Self::assemble(socket.into(), addr, options)?);
+        }
+        if let Some(first) = sockets.first() {
+            sys::steer(&SockRef::from(&*first.socket), count, steering).map_err(at)?;
+        }
+        Ok(sockets)
     }
 
     /// Takes over a bound socket and sets the options, except for `ipv6_only`.
@@ -350,6 +395,30 @@ mod tests {
     use std::net::Ipv4Addr;
 
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn datagrams_are_dealt_by_the_number_in_them() {
+        for ip in loopbacks() {
+            let addr = SocketAddr::new(ip, 0);
+            let steering = Steering { number_at: 4, or_else_at: 8 };
+            let sockets = UdpSocket::bind_dealt(addr, &UdpOptions::default(), 3, steering).unwrap();
+            let local = sockets[0].local_addr();
+            assert!(sockets.iter().all(|socket| socket.local_addr() == local));
+            assert!(matches!(UdpSocket::bind(local, &UdpOptions::default()), Err(BindError::InUse { .. })));
+            let sender = socket_at(ip, &UdpOptions::default());
+            let datagram =
+                |number: u32, or_else: u32| [[0; 4], number.to_be_bytes(), or_else.to_be_bytes()].concat();
+            for (number, or_else, place) in
+                [(3, 1, 0), (4, 0, 1), (u32::MAX, 0, 0), (8, 0, 2), (0, 7, 1), (0, 5, 2), (0, 0, 0)]
+            {
+                sender.as_std().send_to(&datagram(number, or_else), local).unwrap();
+                assert_eq!(receive(&sockets[place], 1), [datagram(number, or_else)]);
+            }
+            sender.as_std().send_to(b"short", local).unwrap();
+            wait_readable(&sockets[0]);
+        }
+    }
 
     #[test]
     fn a_port_in_use_is_an_error_that_names_address_and_mend() {

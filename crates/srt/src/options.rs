@@ -37,6 +37,7 @@ use crate::{Error, Runtime};
 pub struct Options {
     config: Config,
     backlog: usize,
+    workers: usize,
     runtime: Option<Runtime>,
     /// The first value that was refused.
     refused: Option<ConfigError>,
@@ -50,7 +51,7 @@ impl Default for Options {
 
 impl From<Config> for Options {
     fn from(config: Config) -> Self {
-        Self { config, backlog: DEFAULT_BACKLOG, runtime: None, refused: None }
+        Self { config, backlog: DEFAULT_BACKLOG, workers: 1, runtime: None, refused: None }
     }
 }
 
@@ -187,6 +188,17 @@ impl Options {
         self
     }
 
+    /// Workers that a listener's port is spread over, at most as many as its runtime has. Default 1, at least 1.
+    ///
+    /// One worker serves some gigabits per second. A listener that takes more than that opens its port once for each of
+    /// several workers, and the system deals the callers to them (Linux: `SO_REUSEPORT`; elsewhere one worker serves it all).
+    /// A connection stays with its worker.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.max(1);
+        self
+    }
+
     /// The runtime whose workers shall serve the socket. Default: [`Runtime::default_handle`].
     #[must_use]
     pub fn runtime(mut self, runtime: &Runtime) -> Self {
@@ -239,6 +251,10 @@ impl Options {
 
     pub(crate) const fn config_mut(&mut self) -> &mut Config {
         &mut self.config
+    }
+
+    pub(crate) const fn worker_count(&self) -> usize {
+        self.workers
     }
 
     pub(crate) const fn backlog_size(&self) -> usize {

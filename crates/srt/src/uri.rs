@@ -35,6 +35,7 @@ impl fmt::Display for Mode {
 /// | `srt://host:port` | calls the host; IPv6 addresses stand in brackets |
 /// | `srt://:port` | listens on all IPv4 addresses |
 /// | `mode=caller`, `mode=listener` | says so, whatever the host: `srt://192.0.2.1:9000?mode=listener` |
+/// | `workers=n` | a listener's port is spread over so many workers, 1 to 256 ([`Options::workers`]) |
 /// | `adapter=ip` | our own address, for a caller (say `mode=caller` as well) or a listener |
 /// | `port=number` | our own port, for a caller |
 /// | `bind=ip:port` | both at once |
@@ -145,10 +146,13 @@ impl SrtUri {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             keys.take(decode(key, key)?, decode(key, value)?)?;
         }
-        let Keys { mode, adapter, local_port, options: pairs, extra, .. } = keys;
+        let Keys { mode, adapter, local_port, workers, options: pairs, extra, .. } = keys;
         let mut options = Options::new();
         options.config_mut().set_all_text(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
 
+        if let Some(workers) = workers {
+            options = options.workers(workers);
+        }
         let mode = match (mode, &host) {
             (Some(mode), _) => mode,
             (None, None) => Mode::Listener,
@@ -317,6 +321,7 @@ struct Keys<'a> {
     mode: Option<Mode>,
     adapter: Option<String>,
     local_port: Option<u16>,
+    workers: Option<usize>,
     options: Vec<(String, String)>,
     extra: Vec<(String, String)>,
 }
@@ -332,6 +337,7 @@ impl Keys<'_> {
             "adapter" => self.adapter = Some(without_brackets(&value).to_owned()),
             "port" => self.local_port = Some(number(&key, &value)?),
             "bind" => self.bind(&value)?,
+            "workers" => self.workers = workers(&key, &value)?,
             "timeout" => self.both([SocketOption::SndTimeo, SocketOption::RcvTimeo], &value),
             "blocking" => self.both([SocketOption::SndSyn, SocketOption::RcvSyn], &value),
             _ if SocketOption::from_name(&key).is_ok() => self.options.push((key, value)),
@@ -376,6 +382,19 @@ fn number(key: &str, value: &str) -> Result<u16, UriError> {
     let why = "is no port; give a number from 0 to 65535";
     value.parse().map_err(|_| UriError::Value { key: key.to_owned(), value: quoted(value), why })
 }
+
+fn workers(key: &str, value: &str) -> Result<Option<usize>, UriError> {
+    match value.parse() {
+        Ok(workers) if (1..=WORKERS_MOST).contains(&workers) => Ok(Some(workers)),
+        _ => {
+            let why = "is no number of workers; give one from 1 to 256";
+            Err(UriError::Value { key: key.to_owned(), value: quoted(value), why })
+        }
+    }
+}
+
+/// More workers than that are a mistake.
+const WORKERS_MOST: usize = 256;
 
 /// What stands between `srt://` and the options.
 fn host_and_port(address: &str) -> Result<(Option<String>, u16), UriError> {
@@ -453,7 +472,7 @@ fn quoted(text: &str) -> String {
 
 /// The known key with the fewest letters to change, if they are few.
 fn nearest(key: &str, extra_keys: &[&str]) -> Option<String> {
-    const OWN: [&str; 6] = ["mode", "adapter", "port", "bind", "timeout", "blocking"];
+    const OWN: [&str; 7] = ["mode", "adapter", "port", "bind", "workers", "timeout", "blocking"];
     let key = key.to_ascii_lowercase();
     if key.len() > LONGEST_KEY {
         return None;
@@ -581,6 +600,7 @@ mod tests {
             ("srt://h:1?latancy=1", &["latancy", "latency"]),
             ("srt://h:1?adaptor=1", &["adaptor", "adapter"]),
             ("srt://h:1?latency=soon", &["latency", "soon"]),
+            ("srt://:1?workers=0", &["workers", "`0`", "1 to 256"]),
             ("srt://h:1?oheadbw=400", &["oheadbw", "400", "5 to 100"]),
             ("srt://h:1?streamid=100%", &["streamid", "%25"]),
             ("srt://h:1?streamid=%ff", &["UTF-8"]),

@@ -13,6 +13,7 @@ What an srt:// address may say: srt://HOST:PORT?KEY=VALUE&KEY=VALUE
                          srt://ADDRESS:PORT?mode=listener
   mode=caller|listener   says it outright
   adapter=ADDRESS        calls from, or listens on, this local address
+  workers=N              a listener's port is spread over N threads, for many gigabits
   port=PORT              calls from this local port
   bind=ADDRESS:PORT      both in one
 

@@ -4,6 +4,7 @@
 use super::control::{self, Control, NAME_SIZE, Name};
 use crate::batch::{MAX_MESSAGES, Message, Slot, Storage};
 use crate::capability::Capabilities;
+use crate::socket::Steering;
 use crate::wait::{Event, Events, Interest, WAKE_TOKEN};
 use libc::{c_int, c_ulong, c_void};
 use socket2::{SockRef, Type};
@@ -111,6 +112,44 @@ fn set_buffer(socket: &SockRef<'_>, forced: c_int, limited: c_int, bytes: u32) -
     set_int(socket.as_fd(), libc::SOL_SOCKET, forced, bytes)
         .or_else(|_| set_int(socket.as_fd(), libc::SOL_SOCKET, limited, bytes))
 }
+
+/// Lets several sockets bind the same address.
+pub(crate) fn share_port(socket: &SockRef<'_>) -> io::Result<()> {
+    set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
+/// Deals the datagrams of a port to its `count` sockets, in the order in which they were bound: a program for all of them is
+/// attached to one. It sees a datagram from its first byte of payload on.
+pub(crate) fn steer(socket: &SockRef<'_>, count: usize, steering: Steering) -> io::Result<()> {
+    let step = |code: u32, if_true, if_false, k| libc::sock_filter {
+        code: u16::try_from(code).unwrap_or(u16::MAX),
+        jt: if_true,
+        jf: if_false,
+        k,
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let count = u32::try_from(count).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut program = [
+        step(load, 0, 0, steering.number_at),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, 0),
+        step(load, 0, 0, steering.or_else_at),
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, 0, 0, count.max(1)),
+        step(libc::BPF_RET | BPF_A, 0, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: 5, filter: program.as_mut_ptr() };
+    let pointer: *const libc::sock_fprog = &raw const program;
+    let size = fit(size_of::<libc::sock_fprog>());
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open while borrowed; pointer and size describe a sock_fprog whose filter points to five
+    // instructions; both outlive the call, which copies them.
+    let status = unsafe {
+        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, pointer.cast(), size)
+    };
+    done(status).map(drop)
+}
+
+/// The accumulator as what a program returns; libc has no name for it on every target.
+const BPF_A: u32 = 0x10;
 
 /// Linux sets and reports twice what was asked for, the half being its own bookkeeping.
 pub(crate) fn usable_buffer(reported: usize) -> u32 {

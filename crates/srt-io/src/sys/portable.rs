@@ -3,6 +3,7 @@
 
 use crate::batch::{Message, Slot, Storage};
 use crate::capability::Capabilities;
+use crate::socket::Steering;
 use crate::wait::{Event, Events, Interest};
 use polling::PollMode;
 use socket2::SockRef;
@@ -54,6 +55,16 @@ pub(crate) fn probe() -> Capabilities {
 }
 
 // ---- options
+
+/// Several sockets on one address, with a say in which of them a datagram goes to, are not to be had.
+pub(crate) fn share_port(_socket: &SockRef<'_>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// As [`share_port`].
+pub(crate) fn steer(_socket: &SockRef<'_>, _count: usize, _steering: Steering) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 pub(crate) fn bind_device(_socket: &SockRef<'_>, _device: &str) -> io::Result<()> {
     Err(io::Error::new(

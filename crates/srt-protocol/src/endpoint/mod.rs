@@ -108,6 +108,21 @@ pub struct EndpointStats {
     pub answers_dropped: u64,
 }
 
+impl EndpointStats {
+    /// Adds what another endpoint has counted.
+    pub const fn add(&mut self, other: &Self) {
+        self.malformed += other.malformed;
+        self.unknown_destination += other.unknown_destination;
+        self.wrong_source += other.wrong_source;
+        self.not_listening += other.not_listening;
+        self.inductions += other.inductions;
+        self.wrong_cookie += other.wrong_cookie;
+        self.rejected += other.rejected;
+        self.backlog_full += other.backlog_full;
+        self.answers_dropped += other.answers_dropped;
+    }
+}
+
 /// A caller: its address and socket ID.
 type CallerKey = (SocketAddr, SocketId);
 

@@ -83,7 +83,8 @@ pub(crate) type Hook = Box<dyn FnMut(&ConnectRequest) -> Decision + Send>;
 
 /// The meeting place of an application and the worker that takes callers for it.
 pub(crate) struct Listening {
-    pub(super) port: Arc<PortShared>,
+    /// One for each worker that the port is spread over.
+    ports: Vec<Arc<PortShared>>,
     pub(super) config: Config,
     pub(super) backlog: usize,
     inner: Mutex<Inner>,
@@ -105,15 +106,20 @@ struct Inner {
 
 impl fmt::Debug for Listening {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Listening").field("local", &self.port.local()).finish_non_exhaustive()
+        out.debug_struct("Listening").field("local", &self.local()).finish_non_exhaustive()
     }
 }
 
 /// The application's side.
 impl Listening {
-    pub(super) fn new(port: Arc<PortShared>, config: Config, backlog: usize, hook: Option<Hook>) -> Self {
+    pub(super) fn new(
+        ports: Vec<Arc<PortShared>>,
+        config: Config,
+        backlog: usize,
+        hook: Option<Hook>,
+    ) -> Self {
         Self {
-            port,
+            ports,
             config,
             backlog,
             inner: Mutex::new(Inner::default()),
@@ -126,7 +132,11 @@ impl Listening {
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
-        self.port.local()
+        self.first().local()
+    }
+
+    fn first(&self) -> &Arc<PortShared> {
+        self.ports.first().expect("a listener has a port")
     }
 
     /// The next connection: waits as RCVSYN and RCVTIMEO say, or for `timeout` if that is given.
@@ -176,12 +186,19 @@ impl Listening {
         if !self.end() {
             return;
         }
-        self.port.end_listening();
+        self.end_listening();
         let (done, finished) = mpsc::channel();
-        let done = waits.then_some(done);
-        if self.inbox().send(Command::Unlisten { listening: Arc::clone(self), done }).is_ok() && waits {
-            // An error is the end of the worker, and with it of the port.
-            finished.recv().ok();
+        let mut asked = 0;
+        for port in &self.ports {
+            let done = waits.then(|| done.clone());
+            let command = Command::Unlisten { listening: Arc::clone(self), done };
+            asked += usize::from(port.inbox().send(command).is_ok());
+        }
+        drop(done);
+        if waits {
+            // An error is the end of a worker, and with it of its socket.
+            finished.iter().take(asked).for_each(drop);
+            self.first().wait_closed();
         }
     }
 
@@ -196,11 +213,13 @@ impl Listening {
     }
 
     pub(crate) fn stats(&self) -> ListenerStats {
+        let mut port = EndpointStats::default();
+        self.ports.iter().for_each(|shared| port.add(&shared.stats()));
         ListenerStats {
             accepted: self.accepted.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
             backlog_full: self.backlog_full.load(Ordering::Relaxed),
-            port: self.port.stats(),
+            port,
         }
     }
 
@@ -223,8 +242,9 @@ impl Listening {
         true
     }
 
-    fn inbox(&self) -> &Arc<Inbox> {
-        self.port.inbox()
+    /// Takes no more callers; another listener may have the port.
+    pub(super) fn end_listening(&self) {
+        self.first().end_listening();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -234,6 +254,11 @@ impl Listening {
 
 /// The worker's side.
 impl Listening {
+    /// The port as the worker of this inbox serves it.
+    pub(super) fn port_of(&self, inbox: &Arc<Inbox>) -> Option<&Arc<PortShared>> {
+        self.ports.iter().find(|port| Arc::ptr_eq(port.inbox(), inbox))
+    }
+
     pub(super) fn hook(&self) -> Option<Arc<Mutex<Hook>>> {
         self.hook.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,8 @@
 //! A UDP port: who may use it, and how several sockets of the program share it.
+//!
+//! A busy listener's port can be spread over several workers. Each has a UDP socket of its own for it, and the system deals the
+//! datagrams by the socket ID they are for; so a connection's ID says which worker it belongs to. A caller, who has no ID of
+//! ours yet, is dealt by his own. The sockets are opened together and closed together.
 
 use std::{
     collections::HashSet,
@@ -10,7 +14,7 @@ use std::{
     },
 };
 
-use srt_io::{UdpOptions, UdpSocket};
+use srt_io::{Steering, UdpOptions, UdpSocket};
 use srt_protocol::{endpoint::EndpointStats, types::SocketId};
 
 use super::{
@@ -29,8 +33,9 @@ pub(super) struct Registry {
 
 #[derive(Debug)]
 struct Entry {
-    port: Arc<PortShared>,
-    /// Leases; 0 when its worker is closing it.
+    /// One for each worker it is spread over, at least one.
+    ports: Vec<Arc<PortShared>>,
+    /// Leases; 0 when its workers are closing it.
     users: usize,
     listening: bool,
     /// Leases of listeners that are closed, and that their worker is about to end.
@@ -44,6 +49,8 @@ pub(crate) struct PortShared {
     options: UdpOptions,
     shareable: bool,
     inbox: Arc<Inbox>,
+    /// Its place among those that the port is spread over, and how many these are.
+    place: (u32, u32),
     registry: Weak<Registry>,
     /// Where the worker keeps the port; the worker alone reads and writes it.
     slot: AtomicU32,
@@ -68,19 +75,21 @@ pub(super) struct Wanted {
     pub(super) shareable: bool,
     /// To take callers on it, which one at a time may do.
     pub(super) listening: bool,
+    /// Workers to spread it over, where the system can deal.
+    pub(super) workers: usize,
 }
 
 impl Registry {
-    /// A lease of the port: of one that is open already, if it may be shared, else of a new one on the worker that
-    /// `choose` names.
+    /// Leases of the port: of one that is open already, if it may be shared, else of a new one on the workers that `choose`
+    /// names. One lease, but one for each worker if it is for a listener.
     pub(super) fn open(
         self: &Arc<Self>,
         wanted: &Wanted,
-        choose: impl FnOnce() -> Result<Arc<Inbox>, Error>,
-    ) -> Result<Lease, Error> {
+        choose: impl FnOnce(usize) -> Result<Vec<Arc<Inbox>>, Error>,
+    ) -> Result<Vec<Lease>, Error> {
         let mut ports = self.lock();
         while wanted.local.port() != 0
-            && let Some(entry) = ports.iter_mut().find(|entry| entry.port.local == wanted.local)
+            && let Some(entry) = ports.iter_mut().find(|entry| entry.first().local == wanted.local)
         {
             if entry.users > 0 {
                 let lease = entry.share(wanted);
@@ -91,32 +100,45 @@ impl Registry {
             // Nobody uses it any more, and its worker is about to close it.
             ports = self.freed.wait(ports).unwrap_or_else(PoisonError::into_inner);
         }
-        let socket = UdpSocket::bind(wanted.local, &wanted.options)?;
-        let inbox = choose()?;
-        let port = Arc::new(PortShared {
-            local: socket.local_addr(),
-            options: wanted.options.clone(),
-            shareable: wanted.shareable,
-            inbox: Arc::clone(&inbox),
-            registry: Arc::downgrade(self),
-            slot: AtomicU32::new(NOWHERE),
-            ids: Mutex::new(HashSet::new()),
-            stats: Mutex::default(),
-        });
+        let inboxes = choose(wanted.workers)?;
+        let sockets = bind(wanted, inboxes.len())?;
         let mut cookie_secret = [0; 16];
         getrandom::fill(&mut cookie_secret).map_err(no_entropy)?;
-        inbox
-            .send(Command::Open { port: Arc::clone(&port), socket: Box::new(socket), cookie_secret })
-            .map_err(|_| Error::RuntimeDown)?;
-        let mut entry = Entry { port, users: 0, listening: wanted.listening, leaving: 0 };
-        let lease = entry.lease();
+        let count = u32::try_from(sockets.len()).unwrap_or(1);
+        let mut entry = Entry { ports: Vec::new(), users: 0, listening: wanted.listening, leaving: 0 };
+        for ((socket, inbox), index) in sockets.into_iter().zip(&inboxes).zip(0..) {
+            let port = Arc::new(PortShared {
+                local: socket.local_addr(),
+                options: wanted.options.clone(),
+                shareable: wanted.shareable,
+                inbox: Arc::clone(inbox),
+                place: (index, count),
+                registry: Arc::downgrade(self),
+                slot: AtomicU32::new(NOWHERE),
+                ids: Mutex::new(HashSet::new()),
+                stats: Mutex::default(),
+            });
+            let command = Command::Open { port: Arc::clone(&port), socket: Box::new(socket), cookie_secret };
+            if inbox.send(command).is_err() {
+                // Those before it are closed as if their last user had left.
+                entry.ports.iter().for_each(close);
+                return Err(Error::RuntimeDown);
+            }
+            entry.ports.push(port);
+        }
+        let leases = entry.leases(wanted.listening);
         ports.push(entry);
-        Ok(lease)
+        Ok(leases)
     }
 
     /// The worker has closed the port.
     fn forget(&self, port: &Arc<PortShared>) {
-        self.lock().retain(|entry| !Arc::ptr_eq(&entry.port, port));
+        let mut ports = self.lock();
+        for entry in ports.iter_mut() {
+            entry.ports.retain(|known| !Arc::ptr_eq(known, port));
+        }
+        ports.retain(|entry| !entry.ports.is_empty());
+        drop(ports);
         self.freed.notify_all();
     }
 
@@ -126,29 +148,38 @@ impl Registry {
 }
 
 impl Entry {
-    /// One lease more, if this and `wanted` go together.
-    fn share(&mut self, wanted: &Wanted) -> Result<Lease, Error> {
-        let local = self.port.local;
+    fn first(&self) -> &Arc<PortShared> {
+        self.ports.first().expect("a port is forgotten with its last socket")
+    }
+
+    fn has(&self, port: &Arc<PortShared>) -> bool {
+        self.ports.iter().any(|known| Arc::ptr_eq(known, port))
+    }
+
+    /// More leases, if this and `wanted` go together.
+    fn share(&mut self, wanted: &Wanted) -> Result<Vec<Lease>, Error> {
+        let local = self.first().local;
         let refuse = |why| Err(Error::PortShared { local, why });
         if wanted.listening && self.listening {
             return refuse("a listener has it; close that one first, or bind another port");
         }
-        if !(self.port.shareable && wanted.shareable) {
+        if !(self.first().shareable && wanted.shareable) {
             return refuse("reuseaddr is off; switch it on for both sockets, or bind another port");
         }
-        if self.port.options != wanted.options {
+        if self.first().options != wanted.options {
             return refuse(
                 "with other UDP options; use the same iptos, ipttl, ipv6only and buffers for both",
             );
         }
         self.listening |= wanted.listening;
-        Ok(self.lease())
+        Ok(self.leases(wanted.listening))
     }
 
-    fn lease(&mut self) -> Lease {
-        self.users += 1;
-        self.port.inbox.add_load();
-        Lease { port: Some(Arc::clone(&self.port)) }
+    /// One for each worker of a listener, one for anybody else.
+    fn leases(&mut self, listening: bool) -> Vec<Lease> {
+        let count = if listening { self.ports.len() } else { 1 };
+        self.users += count;
+        self.ports.iter().take(count).map(Lease::of).collect()
     }
 }
 
@@ -169,12 +200,14 @@ impl PortShared {
         self.slot.store(slot, Ordering::Relaxed);
     }
 
-    /// An ID that no connection of this port has: random, so that nobody can guess it, never 0, and with the bit clear
-    /// that libsrt keeps for groups.
+    /// An ID that no connection of this port has: random, so that nobody can guess it, never 0, with the bit clear that
+    /// libsrt keeps for groups, and such that what is sent to it is dealt to this worker.
     pub(super) fn allot_id(&self) -> Result<SocketId, Error> {
+        let (index, count) = self.place;
         loop {
             let id = random_u32()? & ID_MASK;
-            if id != 0 && self.ids().insert(id) {
+            let id = id - id % count + index;
+            if id != 0 && id <= ID_MASK && self.ids().insert(id) {
                 return Ok(SocketId::new(id));
             }
         }
@@ -189,17 +222,29 @@ impl PortShared {
     pub(super) fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
         let registry = self.registry.upgrade().ok_or(Error::RuntimeDown)?;
         let mut ports = registry.lock();
-        let entry =
-            ports.iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)).ok_or(Error::RuntimeDown)?;
-        Ok(entry.lease())
+        let entry = ports.iter_mut().find(|entry| entry.has(self)).ok_or(Error::RuntimeDown)?;
+        entry.users += 1;
+        Ok(Lease::of(self))
     }
 
     /// The listener takes no more callers; another may.
     pub(super) fn end_listening(self: &Arc<Self>) {
         let Some(registry) = self.registry.upgrade() else { return };
-        if let Some(entry) = registry.lock().iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)) {
+        if let Some(entry) = registry.lock().iter_mut().find(|entry| entry.has(self)) {
             entry.listening = false;
-            entry.leaving += 1;
+            entry.leaving += entry.ports.len();
+        }
+    }
+
+    /// Waits until the UDP sockets are closed, if nobody uses the port any more.
+    pub(super) fn wait_closed(self: &Arc<Self>) {
+        let Some(registry) = self.registry.upgrade() else { return };
+        let mut ports = registry.lock();
+        let local = self.local;
+        while !self.inbox.is_down()
+            && ports.iter().any(|entry| entry.first().local == local && entry.users == 0)
+        {
+            ports = registry.freed.wait(ports).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -223,46 +268,73 @@ impl PortShared {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One lease less; true if it was the last.
-    fn leave(self: &Arc<Self>, listener: bool) -> bool {
-        let Some(registry) = self.registry.upgrade() else { return false };
+    /// One lease less; what is to be closed if it was the last.
+    fn leave(self: &Arc<Self>, listener: bool) -> Vec<Arc<Self>> {
+        let Some(registry) = self.registry.upgrade() else { return Vec::new() };
         let mut ports = registry.lock();
-        let Some(entry) = ports.iter_mut().find(|entry| Arc::ptr_eq(&entry.port, self)) else { return false };
+        let Some(entry) = ports.iter_mut().find(|entry| entry.has(self)) else { return Vec::new() };
         entry.users = entry.users.saturating_sub(1);
         entry.leaving = entry.leaving.saturating_sub(usize::from(listener));
         self.inbox.drop_load();
-        let last = entry.users == 0;
+        let closed = if entry.users == 0 { entry.ports.clone() } else { Vec::new() };
         drop(ports);
         registry.freed.notify_all(); // who waits for the port may find now that it will not be closed
-        last
+        closed
     }
 }
 
+/// Has the worker of a port close its UDP socket.
+pub(super) fn close(port: &Arc<PortShared>) {
+    if port.inbox.send(Command::Shut { port: Arc::clone(port) }).is_err() {
+        // The worker is gone, and its sockets with it.
+        port.closed();
+    }
+}
+
+/// The UDP sockets of a port: as many as there are workers for it, or one where the system cannot deal.
+fn bind(wanted: &Wanted, workers: usize) -> Result<Vec<UdpSocket>, Error> {
+    if workers > 1 {
+        match UdpSocket::bind_dealt(wanted.local, &wanted.options, workers, STEERING) {
+            Ok(sockets) => return Ok(sockets),
+            Err(error) if error.io_kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(local = %wanted.local, "one worker serves the port: this system cannot deal datagrams to several");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(vec![UdpSocket::bind(wanted.local, &wanted.options)?])
+}
+
+/// By the socket ID a packet is for (draft §3), and a handshake, which is for none, by the socket ID of who sends it
+/// (draft §3.2.1), which stays the same through all its tries.
+const STEERING: Steering = Steering { number_at: 12, or_else_at: 16 + 24 };
+
 impl Lease {
+    fn of(port: &Arc<PortShared>) -> Self {
+        port.inbox.add_load();
+        Self { port: Some(Arc::clone(port)) }
+    }
+
     pub(super) const fn port(&self) -> &Arc<PortShared> {
         self.port.as_ref().expect("a lease has its port until it ends")
     }
 
-    /// Ends the lease of a connection on the worker; the port to close if it was the last one.
-    pub(super) fn end(mut self) -> Option<Arc<PortShared>> {
-        self.port.take().filter(|port| port.leave(false))
+    /// Ends the lease of a connection on the worker; what is to be closed if it was the last one.
+    pub(super) fn end(mut self) -> Vec<Arc<PortShared>> {
+        self.port.take().map_or_else(Vec::new, |port| port.leave(false))
     }
 
     /// The same for a listener, which was [ended](PortShared::end_listening) before.
-    pub(super) fn end_of_listener(mut self) -> Option<Arc<PortShared>> {
-        self.port.take().filter(|port| port.leave(true))
+    pub(super) fn end_of_listener(mut self) -> Vec<Arc<PortShared>> {
+        self.port.take().map_or_else(Vec::new, |port| port.leave(true))
     }
 }
 
 impl Drop for Lease {
     /// A lease that never came to its worker.
     fn drop(&mut self) {
-        if let Some(port) = self.port.take().filter(|port| port.leave(false)) {
-            let command = Command::Shut { port: Arc::clone(&port) };
-            if port.inbox.send(command).is_err() {
-                // The worker is gone, and its sockets with it.
-                port.closed();
-            }
+        if let Some(port) = self.port.take() {
+            port.leave(false).iter().for_each(close);
         }
     }
 }

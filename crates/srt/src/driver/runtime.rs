@@ -79,7 +79,7 @@ impl Runtime {
     /// Starts a runtime with so many worker threads, at least one.
     ///
     /// One worker serves some gigabits per second, or some thousand streams. A socket stays with one worker, so more of
-    /// them help when there are more UDP ports.
+    /// them help when there are more UDP ports, or where [`Options::workers`] spreads a listener's port over them.
     ///
     /// # Errors
     /// [`Error::Start`] if the system gives no more threads or file descriptors.
@@ -180,7 +180,7 @@ impl Runtime {
             });
         }
         let config = options.config().clone();
-        let lease = self.open(local, options, false)?;
+        let Some(lease) = self.open(local, options, false)?.pop() else { return Err(Error::RuntimeDown) };
         let (port, inbox) = (Arc::clone(lease.port()), Arc::clone(lease.port().inbox()));
         let id = port.allot_id()?;
         let isn = SeqNumber::new(random_u32()?);
@@ -200,30 +200,39 @@ impl Runtime {
         hook: &mut Option<Hook>,
     ) -> Result<Arc<Listening>, Error> {
         options.check()?;
-        let lease = self.open(local, options, true)?;
-        let port = Arc::clone(lease.port());
-        let inbox = Arc::clone(port.inbox());
+        let leases = self.open(local, options, true)?;
+        let ports = leases.iter().map(|lease| Arc::clone(lease.port())).collect();
         let listening =
-            Arc::new(Listening::new(port, options.config().clone(), options.backlog_size(), hook.take()));
-        inbox
-            .send(Command::Listen { listening: Arc::clone(&listening), lease })
-            .map_err(|_| Error::RuntimeDown)?;
+            Arc::new(Listening::new(ports, options.config().clone(), options.backlog_size(), hook.take()));
+        for lease in leases {
+            let inbox = Arc::clone(lease.port().inbox());
+            let command = Command::Listen { listening: Arc::clone(&listening), lease };
+            if inbox.send(command).is_err() {
+                listening.close(false);
+                return Err(Error::RuntimeDown);
+            }
+        }
         Ok(listening)
     }
 
-    fn open(&self, local: SocketAddr, options: &Options, listening: bool) -> Result<Lease, Error> {
+    fn open(&self, local: SocketAddr, options: &Options, listening: bool) -> Result<Vec<Lease>, Error> {
         if self.inner.down.load(Ordering::Acquire) {
             return Err(Error::RuntimeDown);
         }
         let shareable = options.config().reuse_addr();
-        let wanted = Wanted { local, options: options.udp(), shareable, listening };
-        self.inner.registry.open(&wanted, || {
-            let alive = self.inner.inboxes.iter().filter(|inbox| !inbox.is_down());
-            alive.min_by_key(|inbox| inbox.load()).map(Arc::clone).ok_or_else(|| {
+        let workers = if listening { options.worker_count() } else { 1 };
+        let wanted = Wanted { local, options: options.udp(), shareable, listening, workers };
+        self.inner.registry.open(&wanted, |count| {
+            let mut alive: Vec<_> =
+                self.inner.inboxes.iter().filter(|inbox| !inbox.is_down()).cloned().collect();
+            if alive.is_empty() {
                 // Every worker has failed, and the log says how: whoever wants a default runtime gets a new one.
                 self.inner.down.store(true, Ordering::Release);
-                Error::RuntimeDown
-            })
+                return Err(Error::RuntimeDown);
+            }
+            alive.sort_by_key(|inbox| inbox.load());
+            alive.truncate(count.max(1));
+            Ok(alive)
         })
     }
 }

@@ -26,7 +26,7 @@ use super::{
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
     pace::Pace,
-    port::{Lease, PortShared, Registry},
+    port::{self, Lease, PortShared, Registry},
     slab::Slab,
     timers::Timers,
     wire::Wire,
@@ -348,9 +348,8 @@ impl Worker {
             if let Some(wire) = self.wires.get_mut(port) {
                 wire.remove(handover.id());
             }
-            if let Some(port) = lease.end() {
-                self.shut(&port);
-            }
+            let closed = lease.end();
+            self.shut_all(&closed);
             let reason = connection.close_reason().unwrap_or(ConnectionError::Closed);
             bid_farewell(&handover, reason, Some((&connection, now)), &mut self.tools);
         }
@@ -399,8 +398,19 @@ impl Worker {
         port.closed();
     }
 
+    /// The last user of a port is gone: our socket of it is closed now, those of other workers by them.
+    fn shut_all(&mut self, ports: &[Arc<PortShared>]) {
+        for port in ports {
+            if Arc::ptr_eq(port.inbox(), &self.inbox) {
+                self.shut(port);
+            } else {
+                port::close(port);
+            }
+        }
+    }
+
     fn listen(&mut self, listening: Arc<Listening>, lease: Lease) {
-        let Some(wire) = self.wires.get_mut(listening.port.slot()).filter(|_| !self.finishing) else {
+        let Some(wire) = self.wires.get_mut(lease.port().slot()).filter(|_| !self.finishing) else {
             listening.end();
             return;
         };
@@ -408,21 +418,21 @@ impl Worker {
         if let Some((earlier, lease)) = wire.listening.replace((listening, lease)) {
             // It is closed, and the order to end it comes after that to start the next one.
             earlier.end();
-            lease.end_of_listener();
+            let closed = lease.end_of_listener();
+            self.shut_all(&closed);
         }
     }
 
     fn unlisten(&mut self, listening: &Arc<Listening>, done: Option<mpsc::Sender<()>>) {
-        let key = listening.port.slot();
+        let key = listening.port_of(&self.inbox).map_or(super::slab::NOWHERE, |port| port.slot());
         if let Some(wire) = self.wires.get_mut(key)
             && let Some((_, lease)) = wire.listening.take_if(|(current, _)| Arc::ptr_eq(current, listening))
         {
             wire.endpoint.stop_listening();
             wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
             self.make_busy(key);
-            if let Some(port) = lease.end_of_listener() {
-                self.shut(&port);
-            }
+            let closed = lease.end_of_listener();
+            self.shut_all(&closed);
         }
         if let Some(done) = done {
             done.send(()).ok();
@@ -501,7 +511,7 @@ impl Worker {
 
     /// Carries out what was decided on a caller.
     fn decide(&mut self, now: Instant, listening: &Arc<Listening>, incoming: &Incoming, decision: Decision) {
-        let key = listening.port.slot();
+        let Some(key) = listening.port_of(&self.inbox).map(|port| port.slot()) else { return };
         let Some(wire) = self.wires.get_mut(key) else { return };
         if !std::mem::replace(&mut wire.busy, true) {
             self.busy.push(key);
@@ -560,7 +570,7 @@ impl Worker {
             };
             let listening = Arc::clone(listening);
             if listening.end() {
-                listening.port.end_listening();
+                listening.end_listening();
             }
             self.unlisten(&listening, None);
         }

@@ -152,7 +152,9 @@ fn both(args: &BenchArgs, options: &Options, before: Usage, stop: &Stop) -> Resu
 impl BenchArgs {
     /// The options of all sockets, and the ones to be told.
     fn socket_options(&self, runtime: &Runtime) -> Result<(Options, String), Failure> {
-        let mut options = Options::new().backlog(60_000).runtime(runtime);
+        // The sink's port is spread over as many as were asked for.
+        let workers = usize::from(self.workers.unwrap_or(1));
+        let mut options = Options::new().backlog(60_000).runtime(runtime).workers(workers);
         let tuned = if self.tuned { TUNED } else { &[] };
         let mut told: Vec<String> = Vec::new();
         for text in tuned.iter().copied().chain(self.options.iter().map(String::as_str)) {
