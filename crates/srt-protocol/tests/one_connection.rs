@@ -9,9 +9,10 @@ use srt_protocol::{
     connection::{CallerSetup, Connection, ConnectionError, Event, RecvError, State, TransmitBatch},
     endpoint::{Endpoint, Route},
     handshake::RejectReason,
+    packet::{Ack, AckDetail, Control, ControlPacket},
     stream::Message,
     time::{Instant, Micros},
-    types::{SeqNumber, SocketId},
+    types::{SeqNumber, SocketId, Timestamp},
 };
 
 const CALLER: SocketId = SocketId::new(11);
@@ -242,4 +243,29 @@ fn the_end_comes_with_the_last_message_where_the_peer_is_gone_before_it() {
     world.caller.abort(world.now); // SHUTDOWN comes long before the message is due, as with libsrt
     world.run_until("the peer's end", |world| world.accepted.as_ref().unwrap().state() == State::Closed);
     assert_eq!(world.played.len(), 1);
+}
+
+#[test]
+fn a_peer_may_tell_any_round_trip() {
+    for (rtt_us, rtt_var_us) in [(u32::MAX, u32::MAX), (0, 0), (900_000, 900_000), (0, u32::MAX)] {
+        let mut world = World::new(0, |_| {});
+        world.connect();
+        let (next, _) = world.caller.next_numbers().unwrap();
+        let detail = AckDetail::Small { rtt_us, rtt_var_us, available_packets: 100 };
+        let mut datagram = Vec::new();
+        let control = Control::Ack(Ack { number: 1, next, detail });
+        ControlPacket { timestamp: Timestamp::new(1), destination: CALLER, control }.write(&mut datagram);
+        world.caller.handle_datagram(world.now, &datagram);
+        // What is sent now is never acknowledged: it is sent again unasked until it is given up.
+        let (mut turns, mut batch) = (0, TransmitBatch::default());
+        world.caller.send(world.now, Message::new(b"one")).unwrap();
+        let until = world.now + Micros::from_secs(20);
+        while let Some(deadline) = world.caller.next_timeout().filter(|deadline| deadline.at < until) {
+            world.now = world.now.max(deadline.at);
+            world.caller.handle_timeout(world.now);
+            while world.caller.poll_transmit(world.now, &mut batch).is_some() {}
+            turns += 1;
+            assert!(turns < 500, "told {rtt_us} µs ± {rtt_var_us}, the timer {deadline:?} never rests");
+        }
+    }
 }

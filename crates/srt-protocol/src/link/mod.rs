@@ -556,7 +556,8 @@ impl Link {
     }
 
     fn back_off(&mut self, now: Instant) {
-        self.probe_wait = (self.probe_wait * 2).clamp(self.tail_wait(), PROBE_WAIT_MAX);
+        let least = self.tail_wait(); // longer than the longest where the peer tells a long round trip
+        self.probe_wait = (self.probe_wait * 2).clamp(least, PROBE_WAIT_MAX.max(least));
         self.probe_from = now + self.probe_wait;
     }
 
