@@ -124,6 +124,8 @@ impl UdpSocket {
         steering: Steering,
     ) -> Result<Vec<Self>, BindError> {
         let addr = Self::bind(addr, options)?.local_addr();
+        // The system would join datagrams of one sender whatever their numbers, and deal all of them by the first.
+        let options = &UdpOptions { gro: false, ..options.clone() };
         let at = |error| BindError::at(addr, error);
         let mut sockets = Vec::with_capacity(count);
         for _ in 0..count {

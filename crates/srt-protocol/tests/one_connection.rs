@@ -269,3 +269,55 @@ fn a_peer_may_tell_any_round_trip() {
         }
     }
 }
+
+/// A control packet to the caller.
+fn control(control: Control<'_>) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    ControlPacket { timestamp: Timestamp::new(1), destination: CALLER, control }.write(&mut datagram);
+    datagram
+}
+
+#[test]
+fn who_closes_after_the_peer_is_gone_learns_what_it_left() {
+    let mut world = World::new(0, |_| {});
+    world.connect();
+    for n in 0..5 {
+        world.caller.send(world.now, Message::new(&message(n))).unwrap();
+    }
+    world.caller.handle_datagram(world.now, &control(Control::Shutdown));
+    world.caller.close(world.now);
+    assert_eq!((world.caller.state(), world.caller.unconfirmed()), (State::Closed, 5));
+
+    let mut world = World::new(0, |_| {});
+    world.connect();
+    world.caller.send(world.now, Message::new(b"meant to be lost")).unwrap();
+    world.caller.abort(world.now);
+    world.run_until("the end", |world| world.caller.state() == State::Closed);
+    assert_eq!(world.caller.unconfirmed(), 0);
+}
+
+#[test]
+fn a_shut_window_is_knocked_at_however_much_else_there_is_to_say() {
+    let mut world = World::new(0, |_| {});
+    world.connect();
+    let (next, _) = world.caller.next_numbers().unwrap();
+    let detail = AckDetail::Small { rtt_us: 40_000, rtt_var_us: 1_000, available_packets: 0 };
+    world.caller.handle_datagram(world.now, &control(Control::Ack(Ack { number: 1, next, detail })));
+    world.caller.send(world.now, Message::new(b"knock")).unwrap();
+    let (mut batch, mut knocked) = (TransmitBatch::default(), false);
+    for _ in 0..200 {
+        // The other direction is busy: every 5 ms an ACK is to be confirmed.
+        world.now += Micros::from_millis(5);
+        let full = Ack {
+            number: 2,
+            next,
+            detail: AckDetail::Small { rtt_us: 40_000, rtt_var_us: 1_000, available_packets: 0 },
+        };
+        world.caller.handle_datagram(world.now, &control(Control::Ack(full)));
+        world.caller.handle_timeout(world.now);
+        while let Some(transmit) = world.caller.poll_transmit(world.now, &mut batch) {
+            knocked |= batch.bytes()[..transmit.len][0] & 0x80 == 0;
+        }
+    }
+    assert!(knocked, "no data packet in a second");
+}

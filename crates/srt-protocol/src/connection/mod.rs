@@ -470,7 +470,8 @@ impl Connection {
         }
     }
 
-    /// Packets that were to be delivered when an orderly end began, and of which the peer never said that it has them.
+    /// Packets that were to be delivered when an orderly end began, or when the peer was gone, and of which the peer never said
+    /// that it has them.
     #[must_use]
     pub const fn unconfirmed(&self) -> u64 {
         self.unconfirmed
@@ -615,9 +616,15 @@ impl Connection {
     /// An orderly end waits no longer: what is not acknowledged counts as dropped.
     fn give_up_rest(&mut self) {
         let Phase::Established(established) = &mut self.phase else { return };
-        if matches!(established.end, End::Closing(_)) {
-            let (dropped, _) = established.send.give_up(established.send.next());
-            self.on_dropped(dropped);
+        match established.end {
+            End::Closing(_) => {
+                let (dropped, _) = established.send.give_up(established.send.next());
+                self.on_dropped(dropped);
+            }
+            // The peer is gone, and whoever closes after that has to know what it left.
+            End::Broken(_) => self.unconfirmed += established.send.len() as u64,
+            // What was cut off was meant to be.
+            End::NotYet | End::Goodbye { .. } => {}
         }
     }
 

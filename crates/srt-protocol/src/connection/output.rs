@@ -83,10 +83,10 @@ impl Established {
     fn next_packet(&mut self, now: Instant) -> Option<(SeqNumber, usize, bool)> {
         let new = self.next_new_packet(now);
         let waited = new.and_then(|new| Some(now.saturating_since(self.send.packet(new.0)?.0.origin)));
-        let patience = (self.negotiated.peer_latency.unwrap_or_default() / 4).max(NEW_MAY_WAIT);
-        if waited.is_none_or(|waited| waited < patience)
-            && let Some(seq) = self.link.peek_resend(now, &self.send)
-        {
+        // Where nothing is ever too late nothing is lost by waiting.
+        let patience = self.negotiated.peer_latency.map(|latency| (latency / 4).max(NEW_MAY_WAIT));
+        let has_waited = waited.zip(patience).is_some_and(|(waited, patience)| waited >= patience);
+        if !has_waited && let Some(seq) = self.link.peek_resend(now, &self.send) {
             return Some((seq, self.send.packet(seq)?.1.len(), false));
         }
         new

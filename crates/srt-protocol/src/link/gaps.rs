@@ -150,7 +150,8 @@ impl Gaps {
             return;
         }
         // Those that wait are the newest, and no more of them than packets are waited for.
-        let waiting = self.holes.iter().rev().take_while(|hole| hole.reports == 0).last();
+        let waiting =
+            self.holes.iter().rev().take_while(|hole| hole.reports == 0 && hole.report_at.is_some()).last();
         if let Some(hole) = waiting
             && let Some(at) = hole.report_at
             && self.packets - hole.found_after >= u64::from(self.tolerance)

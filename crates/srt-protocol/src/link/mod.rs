@@ -195,6 +195,8 @@ pub struct Link {
     pacing: TokenBucket,
     resend_pacing: TokenBucket,
     window: u32,
+    /// The highest number an ACK named.
+    acknowledged: SeqNumber,
     /// No packet is sent again unasked before this.
     probe_from: Instant,
     /// How long to wait for an answer to that; longer each time.
@@ -231,6 +233,7 @@ impl Link {
             pacing: TokenBucket::new(now, None),
             resend_pacing: TokenBucket::new(now, u64::try_from(config.max_rexmit_bw()).ok()),
             window: parameters.flow_window.min(config.flow_window()),
+            acknowledged: parameters.send_isn,
             probe_from: now,
             probe_wait: TAIL_MARGIN,
             peer_capacity_pps: 0,
@@ -303,7 +306,9 @@ impl Link {
         }
         self.gaps.expire(now);
         let next = self.gaps.first_missing();
+        // A libsrt sender that gets no periodic NAK from us sends everything again where an ACK is late (`checkRexmitTimer`).
         let hurry = self.rtt.first().is_none()
+            || !self.nak_report
             || next != self.gaps.next()
             || receive.available(next) < receive.capacity() / 2;
         self.ack.on_data(now, hurry);
@@ -368,9 +373,13 @@ impl Link {
             self.ackacks.push_back(ack.number);
         }
         if let Some(room) = room
-            && !ack.next.is_before(self.sent.first())
+            && !ack.next.is_before(self.acknowledged)
         {
+            // Told from where the peer stands; what was given up since takes no room there.
             self.window = room.min(WINDOW_MAX);
+        }
+        if ack.next.is_after(self.acknowledged) {
+            self.acknowledged = ack.next;
         }
         if !ack.next.is_after(self.sent.first()) {
             return None;
@@ -552,7 +561,7 @@ impl Link {
     #[must_use]
     pub fn may_knock_at(&self) -> Option<Instant> {
         (self.window == 0 && self.sent.len() == 0)
-            .then(|| (self.spoke_at + self.tail_wait()).max(self.probe_from))
+            .then(|| (self.sent.carried_at() + self.tail_wait()).max(self.probe_from))
     }
 
     fn back_off(&mut self, now: Instant) {
@@ -768,7 +777,7 @@ impl Link {
         let head = if self.parameters.peer_repeats_nak { None } else { overdue(self.sent.first()) };
         // Where the link was told to pass over the oldest numbers, the peer may not know of it.
         let gone = (self.sent.len() > 0 && self.sent.times(self.sent.first()) == 0)
-            .then(|| ((self.spoke_at + self.tail_wait()).max(self.probe_from), None));
+            .then(|| ((self.sent.carried_at() + self.tail_wait()).max(self.probe_from), None));
         [head, tail, gone].into_iter().flatten().min_by_key(|probe| probe.0)
     }
 

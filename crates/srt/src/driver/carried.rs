@@ -42,6 +42,10 @@ pub(super) struct Carried {
     sent_at: Instant,
     /// When the figures were published last.
     published_at: Option<Instant>,
+    /// They could not be: somebody was looking at them.
+    unpublished: bool,
+    /// Messages that were handed over, and that the connection did not take any more.
+    pub(super) unsent: u64,
 }
 
 /// What all connections of a worker use in turn.
@@ -89,6 +93,8 @@ impl Carried {
             room_most: 0,
             sent_at: Instant::from_micros(0),
             published_at: None,
+            unpublished: false,
+            unsent: 0,
         }
     }
 
@@ -146,6 +152,7 @@ impl Carried {
                 Err(error) => {
                     // The connection has ended meanwhile: what was on its way is lost, as on any broken connection.
                     tracing::debug!(%error, messages = feed.len(), "not sent");
+                    self.unsent += feed.len() as u64;
                     break;
                 }
             }
@@ -231,7 +238,8 @@ impl Carried {
         if fresh && again_soon() || self.connection.negotiated().is_none() {
             return;
         }
-        if self.handover.publish(|| self.connection.snapshot(now)) {
+        self.unpublished = !self.handover.publish(|| self.connection.snapshot(now));
+        if !self.unpublished {
             self.published_at = Some(now);
         }
     }
@@ -247,6 +255,11 @@ impl Carried {
         let next = match (timeout, delivery) {
             (Some(timeout), Some(delivery)) => Some(timeout.min(delivery)),
             (timeout, delivery) => timeout.or(delivery),
+        };
+        let next = if self.unpublished {
+            Some(next.map_or(now + PUBLISH_PERIOD, |at| at.min(now + PUBLISH_PERIOD)))
+        } else {
+            next
         };
         // All that was due has been done: what is due still is not worth a turn in the same microsecond.
         next.map(|at| at.max(now + LEAST_SLEEP))

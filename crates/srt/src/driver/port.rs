@@ -64,6 +64,8 @@ pub(crate) struct PortShared {
 #[derive(Debug)]
 pub(crate) struct Lease {
     port: Option<Arc<PortShared>>,
+    /// It is a listener's.
+    listener: bool,
 }
 
 /// What somebody wants of a port.
@@ -121,6 +123,7 @@ impl Registry {
             let command = Command::Open { port: Arc::clone(&port), socket: Box::new(socket), cookie_secret };
             if inbox.send(command).is_err() {
                 // Those before it are closed as if their last user had left.
+                drop(ports);
                 entry.ports.iter().for_each(close);
                 return Err(Error::RuntimeDown);
             }
@@ -179,7 +182,7 @@ impl Entry {
     fn leases(&mut self, listening: bool) -> Vec<Lease> {
         let count = if listening { self.ports.len() } else { 1 };
         self.users += count;
-        self.ports.iter().take(count).map(Lease::of).collect()
+        self.ports.iter().take(count).map(|port| Lease::of(port, listening)).collect()
     }
 }
 
@@ -224,7 +227,7 @@ impl PortShared {
         let mut ports = registry.lock();
         let entry = ports.iter_mut().find(|entry| entry.has(self)).ok_or(Error::RuntimeDown)?;
         entry.users += 1;
-        Ok(Lease::of(self))
+        Ok(Lease::of(self, false))
     }
 
     /// The listener takes no more callers; another may.
@@ -310,23 +313,20 @@ fn bind(wanted: &Wanted, workers: usize) -> Result<Vec<UdpSocket>, Error> {
 const STEERING: Steering = Steering { number_at: 12, or_else_at: 16 + 24 };
 
 impl Lease {
-    fn of(port: &Arc<PortShared>) -> Self {
+    fn of(port: &Arc<PortShared>, listener: bool) -> Self {
         port.inbox.add_load();
-        Self { port: Some(Arc::clone(port)) }
+        Self { port: Some(Arc::clone(port)), listener }
     }
 
     pub(super) const fn port(&self) -> &Arc<PortShared> {
         self.port.as_ref().expect("a lease has its port until it ends")
     }
 
-    /// Ends the lease of a connection on the worker; what is to be closed if it was the last one.
+    /// Ends the lease on its worker; what is to be closed if it was the last one. That of a listener was
+    /// [ended](PortShared::end_listening) before.
     pub(super) fn end(mut self) -> Vec<Arc<PortShared>> {
-        self.port.take().map_or_else(Vec::new, |port| port.leave(false))
-    }
-
-    /// The same for a listener, which was [ended](PortShared::end_listening) before.
-    pub(super) fn end_of_listener(mut self) -> Vec<Arc<PortShared>> {
-        self.port.take().map_or_else(Vec::new, |port| port.leave(true))
+        let listener = self.listener;
+        self.port.take().map_or_else(Vec::new, |port| port.leave(listener))
     }
 }
 
@@ -334,7 +334,7 @@ impl Drop for Lease {
     /// A lease that never came to its worker.
     fn drop(&mut self) {
         if let Some(port) = self.port.take() {
-            port.leave(false).iter().for_each(close);
+            port.leave(self.listener).iter().for_each(close);
         }
     }
 }

@@ -335,6 +335,7 @@ impl Worker {
                 wire.awaited = wire.is_blocked();
                 watch(&self.poller, wire, key);
             }
+            wire.publish();
             self.wire_timers.set(key, wire.endpoint.next_timeout());
         }
     }
@@ -344,14 +345,14 @@ impl Worker {
         while let Some(key) = self.ended.pop() {
             let Some(carried) = self.carried.remove(key) else { continue };
             self.timers.set(key, None);
-            let Carried { connection, handover, port, lease, .. } = carried;
+            let Carried { connection, handover, port, lease, unsent, .. } = carried;
             if let Some(wire) = self.wires.get_mut(port) {
                 wire.remove(handover.id());
             }
             let closed = lease.end();
             self.shut_all(&closed);
             let reason = connection.close_reason().unwrap_or(ConnectionError::Closed);
-            bid_farewell(&handover, reason, Some((&connection, now)), &mut self.tools);
+            bid_farewell(&handover, reason, Some((&connection, now, unsent)), &mut self.tools);
         }
     }
 
@@ -383,7 +384,6 @@ impl Worker {
             tracing::error!(local = %port.local(), %error, "a UDP port cannot be watched");
             self.wires.remove(key);
             port.set_slot(super::slab::NOWHERE);
-            port.closed();
         }
     }
 
@@ -411,14 +411,16 @@ impl Worker {
 
     fn listen(&mut self, listening: Arc<Listening>, lease: Lease) {
         let Some(wire) = self.wires.get_mut(lease.port().slot()).filter(|_| !self.finishing) else {
-            listening.end();
+            listening.close(false);
+            let closed = lease.end();
+            self.shut_all(&closed);
             return;
         };
         wire.endpoint.listen(listening.config.clone(), listening.backlog);
         if let Some((earlier, lease)) = wire.listening.replace((listening, lease)) {
             // It is closed, and the order to end it comes after that to start the next one.
             earlier.end();
-            let closed = lease.end_of_listener();
+            let closed = lease.end();
             self.shut_all(&closed);
         }
     }
@@ -431,7 +433,7 @@ impl Worker {
             wire.endpoint.stop_listening();
             wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
             self.make_busy(key);
-            let closed = lease.end_of_listener();
+            let closed = lease.end();
             self.shut_all(&closed);
         }
         if let Some(done) = done {
@@ -594,21 +596,28 @@ impl Drop for Worker {
                 Command::Connect { handover, .. } => {
                     bid_farewell(&handover, ConnectionError::Closed, None, &mut self.tools);
                 }
-                Command::Listen { listening, .. } => {
-                    listening.end();
-                }
+                Command::Listen { listening, .. } => listening.close(false),
                 _ => {}
             }
         }
         for key in self.carried.keys() {
-            let Some(Carried { connection, handover, .. }) = self.carried.remove(key) else { continue };
-            bid_farewell(&handover, ConnectionError::Closed, Some((&connection, now)), &mut self.tools);
+            let Some(Carried { connection, handover, unsent, .. }) = self.carried.remove(key) else {
+                continue;
+            };
+            bid_farewell(
+                &handover,
+                ConnectionError::Closed,
+                Some((&connection, now, unsent)),
+                &mut self.tools,
+            );
         }
         for key in self.wires.keys() {
             let Some(wire) = self.wires.remove(key) else { continue };
             let Wire { shared, listening, socket, .. } = wire;
-            if let Some((listening, _)) = listening {
-                listening.end();
+            if let Some((listening, lease)) = listening {
+                // Other workers that serve the same port close it too.
+                listening.close(false);
+                lease.end().iter().filter(|port| !Arc::ptr_eq(port, &shared)).for_each(port::close);
             }
             drop(socket);
             shared.closed();
@@ -648,12 +657,12 @@ impl Drop for Verdict {
 fn bid_farewell(
     handover: &Arc<Handover>,
     reason: ConnectionError,
-    last: Option<(&Connection, Instant)>,
+    last: Option<(&Connection, Instant, u64)>,
     tools: &mut Tools,
 ) {
     handover.set_slot(super::slab::NOWHERE);
-    let unconfirmed = last.map_or(0, |(connection, _)| connection.unconfirmed());
-    let last = last.map(|(connection, now)| connection.snapshot(now));
+    let unconfirmed = last.map_or(0, |(connection, _, unsent)| connection.unconfirmed() + unsent);
+    let last = last.map(|(connection, now, _)| connection.snapshot(now));
     handover.set_closed(reason, unconfirmed, last, &mut tools.calls);
 }
 
