@@ -193,9 +193,11 @@ fn what_a_broken_connection_loses_of_a_file_is_said_and_a_failure() {
     let address = format!("srt://127.0.0.1:{port}?latency=60000&conntimeo=10000&peeridletimeo=1000");
     let mut sender = spawn(&["send", &input, &address, "--reconnect"]);
     said_until(&mut receiver, "connected with");
+    // The receiver knows of the connection first: its answer is still on its way.
+    let mut said = said_until(&mut sender, "connected with");
     receiver.kill().unwrap();
     receiver.wait().unwrap();
-    let mut said = said_until(&mut sender, "connecting again");
+    said.push_str(&said_until(&mut sender, "connecting again"));
     interrupt(&sender);
     let output = sender.wait_with_output().unwrap();
     said.push_str(&stderr(&output));

@@ -86,6 +86,9 @@ struct Load {
 /// What a run measured, by name.
 type Figures = BTreeMap<String, f64>;
 
+/// Ours, and libsrt's where it came to an end.
+type Pair = (Figures, Option<Figures>);
+
 fn main() -> ExitCode {
     let mut words: Vec<OsString> = env::args_os().collect();
     if words.get(1).is_some_and(|word| word == OURS) {
@@ -114,7 +117,12 @@ fn run(args: &Args) -> Result<(), Fault> {
     for load in loads(args) {
         let mut runs = Vec::new();
         for _ in 0..pairs {
-            runs.push((load.ours(&ours, args.workers, seconds)?, load.theirs(&theirs.program, seconds)?));
+            let ours = load.ours(&ours, args.workers, seconds)?;
+            let theirs = load.theirs(&theirs.program, seconds);
+            if let Err(fault) = &theirs {
+                println!("libsrt gave no figures for {}: {fault}", load.name);
+            }
+            runs.push((ours, theirs.ok()));
         }
         println!("\n{}; {}", load.name, load.told());
         print!("{}", table(&runs));
@@ -139,7 +147,7 @@ impl Row {
             Self::Defaults => ("one live stream as fast as it goes, at the defaults", 1, 0, &[]),
             Self::Gigabit => ("one live stream of 1 Gb/s", 1, 1_000_000_000, &large),
             Self::Many100 => ("100 live streams of 1 Mb/s", 100, 1_000_000, &[]),
-            Self::Many500 => ("500 live streams of 1 Mb/s", 500, 1_000_000, &[]),
+            Self::Many500 => ("500 live streams of 1 Mb/s", 500, 1_000_000, &["conntimeo=30000"]),
         };
         let options = options.iter().map(|&option| option.to_owned()).collect();
         Load { name: name.to_owned(), connections, rate, options }
@@ -182,7 +190,7 @@ fn measure(command: &mut Command) -> Result<Figures, Fault> {
     let text = String::from_utf8_lossy(&output.stdout);
     // Whoever lost messages says so with its exit code; the figures are there all the same.
     let line = text.lines().last().ok_or_else(|| {
-        format!("{command:?} gave no figures: {}", String::from_utf8_lossy(&output.stderr).trim())
+        format!("ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())
     })?;
     let value: serde_json::Value = serde_json::from_str(line)?;
     let mut figures = Figures::new();
@@ -210,20 +218,27 @@ const SHOWN: [(&str, f64, &str); 9] = [
     ("latency_us.p99", 1e3, "ms latency, 99 %"),
 ];
 
-fn table(runs: &[(Figures, Figures)]) -> String {
+fn table(runs: &[Pair]) -> String {
     let mut text =
         format!("{:>22} {:>10} {:>10}   ours / libsrt: median (least to most)\n", "", "ours", "libsrt");
     for (name, unit_size, unit) in SHOWN {
-        let pairs: Vec<(f64, f64)> =
-            runs.iter().filter_map(|(ours, theirs)| Some((*ours.get(name)?, *theirs.get(name)?))).collect();
-        if pairs.is_empty() {
+        let all: Vec<f64> = runs.iter().filter_map(|(ours, _)| ours.get(name).copied()).collect();
+        let pairs: Vec<(f64, f64)> = runs
+            .iter()
+            .filter_map(|(ours, theirs)| Some((*ours.get(name)?, *theirs.as_ref()?.get(name)?)))
+            .collect();
+        if all.is_empty() {
             continue;
         }
         let middle = |figures: &mut Vec<f64>| {
             figures.sort_by(f64::total_cmp);
             figures[figures.len() / 2]
         };
-        let ours = middle(&mut pairs.iter().map(|pair| pair.0 / unit_size).collect());
+        let ours = middle(&mut all.iter().map(|figure| figure / unit_size).collect());
+        if pairs.is_empty() {
+            writeln!(text, "{unit:>22} {ours:>10.3} {:>10}", "-").ok();
+            continue;
+        }
         let theirs = middle(&mut pairs.iter().map(|pair| pair.1 / unit_size).collect());
         let mut ratios: Vec<f64> =
             pairs.iter().filter(|pair| pair.1 > 0.0).map(|pair| pair.0 / pair.1).collect();

@@ -36,7 +36,8 @@ static struct usage begin, end;
 static void fail(const char *what)
 {
     fprintf(stderr, "%s: %s\n", what, srt_getlasterror_str());
-    exit(1);
+    fflush(stderr);
+    _exit(1); /* libsrt's own end may take for ever */
 }
 
 static double seconds(clockid_t clock)
@@ -73,6 +74,7 @@ static const struct { const char *name; SRT_SOCKOPT option; int wide; } OPTIONS[
     { "udp_sndbuf", SRTO_UDP_SNDBUF, 0 }, { "udp_rcvbuf", SRTO_UDP_RCVBUF, 0 },
     { "maxbw", SRTO_MAXBW, 1 },           { "payloadsize", SRTO_PAYLOADSIZE, 0 },
     { "tlpktdrop", SRTO_TLPKTDROP, 0 },   { "oheadbw", SRTO_OHEADBW, 0 },
+    { "conntimeo", SRTO_CONNTIMEO, 0 },
 };
 
 static void set_options(SRTSOCKET socket, char **options, int count)
@@ -236,6 +238,7 @@ int main(int argc, char **argv)
     }
     callers = calloc((size_t)connections, sizeof *callers), accepted = calloc((size_t)connections, sizeof *accepted);
     next_sent = calloc((size_t)connections, sizeof *next_sent), latencies = calloc(LATENCIES, sizeof *latencies);
+    alarm((unsigned)(span_ms / 1000) + 60); /* whatever happens, it ends */
     srt_startup();
     srt_setloglevel(LOG_CRIT);
     struct usage before = usage_now();
