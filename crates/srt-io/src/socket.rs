@@ -99,13 +99,8 @@ impl UdpSocket {
     /// [`BindError`] tells the cause and what helps. A port that any socket of any program holds is
     /// [`BindError::InUse`].
     pub fn bind(addr: SocketAddr, options: &UdpOptions) -> Result<Self, BindError> {
-        let at = |error| BindError::at(addr, error);
-        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(at)?;
-        if let (Some(only), true) = (options.ipv6_only, addr.is_ipv6()) {
-            socket.set_only_v6(only).map_err(|error| BindError::option("IPV6_V6ONLY", only, error))?;
-        }
-        configure(&SockRef::from(&socket), addr.is_ipv6(), options)?;
-        socket.bind(&addr.into()).map_err(at)?;
+        let socket = unbound(addr, options)?;
+        socket.bind(&addr.into()).map_err(|error| BindError::at(addr, error))?;
         Self::assemble(socket.into(), addr, options)
     }
 
@@ -129,12 +124,7 @@ impl UdpSocket {
         let at = |error| BindError::at(addr, error);
         let mut sockets = Vec::with_capacity(count);
         for _ in 0..count {
-            let socket =
-                Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(at)?;
-            if let (Some(only), true) = (options.ipv6_only, addr.is_ipv6()) {
-                socket.set_only_v6(only).map_err(|error| BindError::option("IPV6_V6ONLY", only, error))?;
-            }
-            configure(&SockRef::from(&socket), addr.is_ipv6(), options)?;
+            let socket = unbound(addr, options)?;
             sys::share_port(&SockRef::from(&socket)).map_err(at)?;
             socket.bind(&addr.into()).map_err(at)?;
             sockets.push(Self::assemble(socket.into(), addr, options)?);
@@ -327,6 +317,17 @@ pub fn to_canonical(addr: SocketAddr) -> SocketAddr {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
         IpAddr::V6(_) => addr, // with its scope
     }
+}
+
+/// A socket for this address with all options set, not bound yet.
+fn unbound(addr: SocketAddr, options: &UdpOptions) -> Result<Socket, BindError> {
+    let made = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP));
+    let socket = made.map_err(|error| BindError::at(addr, error))?;
+    if let (Some(only), true) = (options.ipv6_only, addr.is_ipv6()) {
+        socket.set_only_v6(only).map_err(|error| BindError::option("IPV6_V6ONLY", only, error))?;
+    }
+    configure(&SockRef::from(&socket), addr.is_ipv6(), options)?;
+    Ok(socket)
 }
 
 /// Sets all options that belong before the first datagram.
