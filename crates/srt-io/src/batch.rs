@@ -152,6 +152,9 @@ impl UdpSocket {
     fn count_kernel_drops(&self, total: u32) {
         let fresh = total.wrapping_sub(self.kernel_drops_seen.swap(total, Relaxed));
         self.counters.kernel_drops.add(fresh as usize);
+        if fresh > 0 {
+            self.grow_receive_buffer();
+        }
     }
 
     /// Tells the operator, but at most once a minute per socket; the counters have the rest.

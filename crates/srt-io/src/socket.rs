@@ -28,6 +28,9 @@ pub struct UdpOptions {
     /// Bytes of the kernel's receive buffer. Default: the system's. Too small a buffer loses packets whenever the program
     /// pauses: at 100 Mb/s 1 MB lasts for less than 80 ms, and the kernel counts more than the payload.
     pub receive_buffer: Option<u32>,
+    /// Up to so many bytes the kernel's receive buffer may grow, each time to twice its size, when it has lost datagrams
+    /// or [`UdpSocket::grow_receive_buffer`] is called. Default: never.
+    pub receive_buffer_most: Option<u32>,
     /// Name of the only network interface to use (`SO_BINDTODEVICE`), such as `eth0`. Default: any. Linux only.
     pub device: Option<String>,
     /// Allows sending many datagrams as one message where the system can. Default: true. False is for tests and for
@@ -45,6 +48,7 @@ impl Default for UdpOptions {
             tos: None,
             send_buffer: None,
             receive_buffer: None,
+            receive_buffer_most: None,
             device: None,
             gso: true,
             gro: true,
@@ -81,7 +85,10 @@ pub struct GrantedBuffers {
 pub struct UdpSocket {
     pub(crate) socket: Arc<std::net::UdpSocket>,
     local: SocketAddr,
-    granted: GrantedBuffers,
+    granted_send: u32,
+    granted_receive: AtomicU32,
+    /// The receive buffer grows up to this.
+    receive_most: AtomicU32,
     /// Trains may be sent; cleared when the first attempt shows that the way out cannot carry any.
     pub(crate) gso: AtomicBool,
     /// The kernel has taken a train.
@@ -166,7 +173,9 @@ impl UdpSocket {
         Ok(Self {
             socket: Arc::new(socket),
             local,
-            granted,
+            granted_send: granted.send,
+            granted_receive: AtomicU32::new(granted.receive),
+            receive_most: AtomicU32::new(options.receive_buffer_most.unwrap_or(0)),
             gso: AtomicBool::new(options.gso && capabilities().gso),
             gso_proven: AtomicBool::new(false),
             kernel_drops_seen: AtomicU32::new(0),
@@ -180,10 +189,28 @@ impl UdpSocket {
         self.local
     }
 
-    /// Sizes of the kernel's buffers, as granted when the socket was made, in the unit of
-    /// [`UdpOptions::receive_buffer`]. When less was granted than asked for, the log has said so.
-    pub const fn granted_buffers(&self) -> GrantedBuffers {
-        self.granted
+    /// Sizes of the kernel's buffers as granted, in the unit of [`UdpOptions::receive_buffer`]. When less was granted
+    /// than asked for, the log has said so.
+    pub fn granted_buffers(&self) -> GrantedBuffers {
+        GrantedBuffers { send: self.granted_send, receive: self.granted_receive.load(Relaxed) }
+    }
+
+    /// Asks the system for a receive buffer of twice the size, up to [`UdpOptions::receive_buffer_most`]; true if it has
+    /// grown. For one thread at a time.
+    pub fn grow_receive_buffer(&self) -> bool {
+        let (before, most) = (self.granted_receive.load(Relaxed), self.receive_most.load(Relaxed));
+        if before >= most {
+            return false;
+        }
+        let socket = SockRef::from(&*self.socket);
+        let asked = sys::set_receive_buffer(&socket, before.saturating_mul(2).min(most));
+        let granted = asked.and_then(|()| socket.recv_buffer_size()).map_or(before, sys::usable_buffer);
+        self.granted_receive.store(granted, Relaxed);
+        if granted <= before {
+            self.receive_most.store(before, Relaxed); // the system's limit: it is not asked again
+        }
+        tracing::debug!(local = %self.local, before, granted, "UDP receive buffer too small");
+        granted > before
     }
 
     /// What it has carried, and what went wrong, since it was made.
@@ -500,6 +527,41 @@ mod tests {
             UdpOptions { send_buffer: Some(50_000), receive_buffer: Some(60_000), ..UdpOptions::default() };
         let granted = socket_at(LOOPBACK, &options).granted_buffers();
         assert!(granted.send >= 50_000 && granted.receive >= 60_000, "{granted:?}");
+    }
+
+    #[test]
+    fn a_receive_buffer_grows_up_to_its_bound_and_only_where_there_is_one() {
+        let small = UdpOptions { receive_buffer: Some(20_000), ..UdpOptions::default() };
+        let socket = socket_at(LOOPBACK, &small);
+        assert!(!socket.grow_receive_buffer());
+        let socket = socket_at(LOOPBACK, &UdpOptions { receive_buffer_most: Some(50_000), ..small });
+        assert!(socket.grow_receive_buffer());
+        assert!((40_000..50_000).contains(&socket.granted_buffers().receive));
+        assert!(socket.grow_receive_buffer());
+        assert!(!socket.grow_receive_buffer());
+        assert_eq!(socket.granted_buffers().receive, 50_000);
+    }
+
+    #[test]
+    fn a_receive_buffer_that_has_lost_datagrams_grows() {
+        let small = UdpOptions {
+            receive_buffer: Some(20_000),
+            receive_buffer_most: Some(4 << 20),
+            ..UdpOptions::default()
+        };
+        let (receiver, sender) = (socket_at(LOOPBACK, &small), socket_at(LOOPBACK, &UdpOptions::default()));
+        let mut batch = RecvBatch::new();
+        let before = receiver.granted_buffers().receive;
+        for _ in 0..2 {
+            // The kernel tells with the next datagram it takes what it has lost before.
+            for _ in 0..100 {
+                let item =
+                    SendItem { to: receiver.local_addr(), from: None, data: &[7; 1_000], segment_size: 0 };
+                sender.send(&item).unwrap();
+            }
+            while receiver.recv_batch(&mut batch).is_ok() {}
+        }
+        assert!(receiver.granted_buffers().receive > before);
     }
 
     #[test]

@@ -268,12 +268,16 @@ impl Options {
 
     /// What the UDP socket is to be made with.
     pub(crate) fn udp(&self) -> UdpOptions {
+        let receive_buffer = self.config.udp_receive_buffer();
+        // Whoever has chosen a size has it; the default one grows where the system was seen to lose datagrams.
+        let chosen = receive_buffer != Config::default().udp_receive_buffer();
         UdpOptions {
             ipv6_only: self.config.ipv6_only(),
             ttl: self.config.ip_ttl(),
             tos: self.config.ip_tos(),
             send_buffer: Some(self.config.udp_send_buffer()),
-            receive_buffer: Some(self.config.udp_receive_buffer()),
+            receive_buffer: Some(receive_buffer),
+            receive_buffer_most: (!chosen).then_some(UDP_RECEIVE_BUFFER_MOST),
             device: self.config.bind_to_device().map(str::to_owned),
             ..UdpOptions::default()
         }
@@ -286,6 +290,9 @@ impl Options {
         self
     }
 }
+
+/// What the default receive buffer of a UDP port may grow to, in bytes.
+const UDP_RECEIVE_BUFFER_MOST: u32 = 64 << 20;
 
 /// A span as the whole milliseconds of an option, rounded up so that what is not nothing does not become it.
 fn millis(span: Duration) -> i32 {

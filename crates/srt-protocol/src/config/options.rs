@@ -86,7 +86,7 @@ options! {
     Linger = 7, "linger", "SRTO_LINGER", Linger, Any, "0", Limits::Int { min: 0, max: I32_MAX }, Seconds, Support::Now;
     /// Send buffer of the UDP socket; at least the MSS.
     UdpSndBuf = 8, "udp_sndbuf", "SRTO_UDP_SNDBUF", I32, PreBind, "65536", Limits::Int { min: 0, max: I32_MAX }, Bytes, Support::Now;
-    /// Receive buffer of the UDP socket; at least the MSS. The system may grant less.
+    /// Receive buffer of the UDP socket; at least the MSS. The system may grant less. The default grows where it is too small.
     UdpRcvBuf = 9, "udp_rcvbuf", "SRTO_UDP_RCVBUF", I32, PreBind, "12288000", Limits::Int { min: 0, max: I32_MAX }, Bytes, Support::Now;
     /// Rendezvous mode: both sides call each other.
     Rendezvous = 12, "rendezvous", "SRTO_RENDEZVOUS", Bool, Pre, "false", Limits::Bool, None, Support::Later("rendezvous mode");

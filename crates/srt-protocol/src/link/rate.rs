@@ -53,11 +53,13 @@ pub(crate) struct Capacity {
     intervals: [u32; PROBES],
     len: usize,
     turn: usize,
+    /// What they come to.
+    pps: u32,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { pair_start: None, intervals: [0; PROBES], len: 0, turn: 0 }
+        Self { pair_start: None, intervals: [0; PROBES], len: 0, turn: 0, pps: CAPACITY_INITIAL_PPS }
     }
 }
 
@@ -76,16 +78,18 @@ impl Capacity {
                 self.intervals[self.turn] = scaled;
                 self.turn = (self.turn + 1) % PROBES;
                 self.len = (self.len + 1).min(PROBES);
+                self.pps = self.median_pps();
             }
             _ => self.pair_start = None,
         }
     }
 
     /// Full packets per second.
-    pub(crate) fn pps(&self) -> u32 {
-        if self.len == 0 {
-            return CAPACITY_INITIAL_PPS;
-        }
+    pub(crate) const fn pps(&self) -> u32 {
+        self.pps
+    }
+
+    fn median_pps(&self) -> u32 {
         let mut sorted = self.intervals;
         let (_, median, _) = sorted[..self.len].select_nth_unstable(self.len / 2);
         1_000_000 / *median

@@ -54,6 +54,10 @@ pub(super) struct Tools {
     pub(super) spares: Spares,
     /// Whom to call when no lock is held.
     pub(super) calls: Calls,
+    /// A stream had to wait for its pacing.
+    pub(super) paced: bool,
+    /// Bytes received and sent in this turn of the worker.
+    pub(super) moved: usize,
     feed: Feed,
     parcel: Parcel,
 }
@@ -105,12 +109,12 @@ impl Carried {
             self.fetch(now, tools);
         }
         self.deliver(now, tools);
+        let moved = &mut tools.moved;
         let drained = wire.transmit(TRAINS, &mut tools.spares, |_, batch| {
-            let transmit = self.connection.poll_transmit(now, batch);
-            if transmit.is_some() {
-                self.sent_at = now;
-            }
-            transmit
+            let transmit = self.connection.poll_transmit(now, batch)?;
+            self.sent_at = now;
+            *moved += transmit.len;
+            Some(transmit)
         });
         self.offer_room(tools);
         self.events(wire, tools);
@@ -119,10 +123,12 @@ impl Carried {
         }
         self.publish(now);
         match (drained, wire.is_blocked()) {
-            (true, _) => Outcome::Sleep(self.next(now)),
+            (true, _) => Outcome::Sleep(self.next(now, &mut tools.paced)),
             (false, false) => Outcome::Again,
             // Time goes on, but what it asks to send has to wait.
-            (false, true) => Outcome::Blocked(self.next(now).map(|at| at.max(now + BLOCKED_GRAIN))),
+            (false, true) => {
+                Outcome::Blocked(self.next(now, &mut tools.paced).map(|at| at.max(now + BLOCKED_GRAIN)))
+            }
         }
     }
 
@@ -245,10 +251,13 @@ impl Carried {
     }
 
     /// When its next turn is.
-    fn next(&self, now: Instant) -> Option<Instant> {
+    fn next(&self, now: Instant, paced: &mut bool) -> Option<Instant> {
         let timeout = self.connection.next_timeout().map(|deadline| match deadline.timer {
             // At a high rate several packets leave together; at a low one the next is further away than this.
-            Timer::Pacing => deadline.at.max(self.sent_at + PACING_GRAIN),
+            Timer::Pacing => {
+                *paced = true;
+                deadline.at.max(self.sent_at + PACING_GRAIN)
+            }
             _ => deadline.at,
         });
         let delivery = self.connection.next_delivery().filter(|_| self.handover.receive_room() > 0);
@@ -272,7 +281,7 @@ const TRAINS: usize = 8;
 /// credit is kept, so that no rate is lost.
 const PACING_GRAIN: Micros = Micros::from_micros(250);
 /// Time between two publications of the figures, while there is something to tell.
-const PUBLISH_PERIOD: Micros = Micros::from_millis(10);
+const PUBLISH_PERIOD: Micros = Micros::from_millis(50);
 /// How often time is looked at while the system takes no datagrams.
 const BLOCKED_GRAIN: Micros = Micros::from_millis(5);
 /// The shortest sleep.

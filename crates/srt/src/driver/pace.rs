@@ -7,7 +7,9 @@ use srt_protocol::time::{Instant, Micros};
 /// A turn of the worker costs some microseconds however little there is to do. Where hundreds of streams bring a packet each
 /// at moments of their own, most of the time would go into waking up. So once there is something to see to more often than
 /// every [`RARE`], a turn begins [`GATHER`] after the one before at the earliest, and sees to all that has come in between. A
-/// worker with little to do is woken at once, with microsecond precision.
+/// worker with little to do is woken at once, with microsecond precision. Where a stream waits for its pacing, it is
+/// [`GATHER_PACED`], so that no stream leaves in bunches of a millisecond. A turn that moved [`PLENTY`] is followed by the next
+/// at once: there is nothing to gain by gathering more.
 ///
 /// The system's receive buffers have to hold what comes during a nap. So naps get shorter where one was seen to fill too much
 /// of a buffer, and slowly longer again.
@@ -15,13 +17,23 @@ use srt_protocol::time::{Instant, Micros};
 pub(super) struct Pace {
     begun: Instant,
     gather: Micros,
+    /// When a stream had to wait for its pacing last.
+    paced_at: Option<Instant>,
+    /// The last turn moved much.
+    plenty: bool,
     /// Things seen to lately, each worth [`RARE`], less the time that has passed.
     bustle: Micros,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { begun: Instant::default(), gather: GATHER, bustle: Micros::ZERO }
+        Self {
+            begun: Instant::default(),
+            gather: GATHER,
+            paced_at: None,
+            plenty: false,
+            bustle: Micros::ZERO,
+        }
     }
 }
 
@@ -31,7 +43,16 @@ impl Pace {
         let past = now.saturating_since(self.begun);
         self.begun = now;
         self.bustle = (self.bustle - past + RARE * things as u64).min(MOST);
-        self.gather = (self.gather + LONGER).min(GATHER);
+        let paced = self.paced_at.is_some_and(|at| now.saturating_since(at) < PACED_FOR);
+        self.gather = (self.gather + LONGER).min(if paced { GATHER_PACED } else { GATHER });
+    }
+
+    /// A turn moved so many bytes; `paced` if a stream has packets to send that its pacing keeps back.
+    pub(super) const fn end(&mut self, now: Instant, bytes: usize, paced: bool) {
+        self.plenty = bytes >= PLENTY;
+        if paced {
+            self.paced_at = Some(now);
+        }
     }
 
     /// So much had come to a socket that its buffer could not have held much more.
@@ -41,17 +62,22 @@ impl Pace {
 
     /// When the next turn may begin; `None` if it may as soon as there is a reason.
     pub(super) fn next_turn(&self) -> Option<Instant> {
-        (self.bustle > BUSY).then(|| self.begun + self.gather)
+        (self.bustle > BUSY && !self.plenty).then(|| self.begun + self.gather)
     }
 }
 
 /// A thing to see to every so often is no reason to nap.
 const RARE: Micros = Micros::from_micros(200);
-/// The time from turn to turn of a busy worker: short against every latency, and less than the millisecond's worth that a
-/// stream may send at once.
-const GATHER: Micros = Micros::from_micros(500);
+/// The time from turn to turn of a busy worker: short against every latency.
+const GATHER: Micros = Micros::from_millis(1);
+/// The same where streams are paced: less than the millisecond's worth that a stream may send at once.
+const GATHER_PACED: Micros = Micros::from_micros(500);
+/// A stream that waited for its pacing will do so again.
+const PACED_FOR: Micros = Micros::from_millis(20);
 /// What a nap gets longer by, each time.
 const LONGER: Micros = Micros::from_micros(2);
+/// Bytes beside which what a turn costs by itself is nothing.
+const PLENTY: usize = 256 << 10;
 /// Ten things at once are no reason to nap either.
 const BUSY: Micros = Micros::from_micros(2_000);
 /// What has been remembered of a burst is forgotten after so long.
@@ -79,6 +105,20 @@ mod tests {
     }
 
     #[test]
+    fn a_paced_stream_shortens_naps_for_a_while() {
+        let (mut pace, mut now) = (Pace::default(), Instant::from_micros(1_000_000));
+        let mut nap = |paced: bool, after: u64| {
+            now += Micros::from_micros(after);
+            pace.begin(now, 100);
+            pace.end(now, 1_000, paced);
+            pace.next_turn().expect("busy").saturating_since(now)
+        };
+        assert_eq!(nap(true, 1_000), GATHER);
+        assert_eq!(nap(false, 1_000), GATHER_PACED);
+        assert!((0..1_000).map(|_| nap(false, 1_000)).any(|length| length == GATHER));
+    }
+
+    #[test]
     fn naps_get_shorter_where_buffers_fill_and_longer_again() {
         let (mut pace, mut now) = (Pace::default(), Instant::from_micros(1_000_000));
         let mut nap = |too_long: bool| {
@@ -93,6 +133,16 @@ mod tests {
         assert_eq!(nap(true), GATHER / 2);
         assert!(nap(true) < GATHER / 3);
         assert!((0..1_000).map(|_| nap(false)).any(|length| length == GATHER));
+    }
+
+    #[test]
+    fn after_a_turn_that_moved_much_comes_the_next() {
+        let mut pace = Pace::default();
+        pace.begin(Instant::from_micros(1_000_000), 5_000);
+        pace.end(Instant::from_micros(1_000_000), PLENTY, false);
+        assert_eq!(pace.next_turn(), None);
+        pace.end(Instant::from_micros(1_000_000), PLENTY - 1, false);
+        assert!(pace.next_turn().is_some());
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Worker {
             self.serve_timers(now);
             self.pace.begin(begun, self.things);
             self.serve_connections(now);
+            self.pace.end(now, std::mem::take(&mut self.tools.moved), std::mem::take(&mut self.tools.paced));
             self.serve_ports(now);
             self.bury(now);
             self.tools.calls.make();
@@ -220,6 +221,7 @@ impl Worker {
         let now = Instant::from_micros(self.clock.now_micros());
         let (mut handshakes, mut memory) = (false, 0);
         for item in self.arrived.iter() {
+            self.tools.moved += item.data.len();
             memory += item.data.len() + MESSAGE_OVERHEAD;
             let from = srt_io::to_canonical(item.from);
             let to = item.to.map(|ip| ip.to_canonical());
@@ -246,7 +248,9 @@ impl Worker {
         wire.backlog = if self.arrived.is_full() { wire.backlog + memory } else { memory };
         if wire.backlog > wire.socket.granted_buffers().receive as usize / 2 {
             wire.backlog = 0;
-            self.pace.too_long();
+            if !wire.socket.grow_receive_buffer() {
+                self.pace.too_long();
+            }
         }
         wire.publish();
         if handshakes {
