@@ -61,6 +61,16 @@ impl Events {
         self.list.iter().copied()
     }
 
+    /// How many are ready.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The ready socket at this place.
+    pub fn get(&self, index: usize) -> Option<Event> {
+        self.list.get(index).copied()
+    }
+
     /// True if no socket is ready.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -69,6 +69,8 @@ enum Row {
     Defaults,
     /// One live stream of 1 Gb/s, with large buffers
     Gigabit,
+    /// One live stream of 20 Mb/s: how evenly it is delivered
+    Live,
     /// 100 live streams of 1 Mb/s
     Many100,
     /// 500 live streams of 1 Mb/s
@@ -146,6 +148,7 @@ impl Row {
             Self::Single => ("one live stream as fast as it goes", 1, 0, &large),
             Self::Defaults => ("one live stream as fast as it goes, at the defaults", 1, 0, &[]),
             Self::Gigabit => ("one live stream of 1 Gb/s", 1, 1_000_000_000, &large),
+            Self::Live => ("one live stream of 20 Mb/s", 1, 20_000_000, &[]),
             Self::Many100 => ("100 live streams of 1 Mb/s", 100, 1_000_000, &[]),
             Self::Many500 => ("500 live streams of 1 Mb/s", 500, 1_000_000, &["conntimeo=30000"]),
         };
@@ -202,11 +205,15 @@ fn measure(command: &mut Command) -> Result<Figures, Fault> {
             value => figures.extend(value.as_f64().map(|value| (name.clone(), value))),
         }
     }
+    // Messages are stamped when they are made, so all but a constant part of the time to their reading is jitter.
+    if let (Some(most), Some(middle)) = (figures.get("latency_us.p99"), figures.get("latency_us.p50")) {
+        figures.insert("jitter_us".to_owned(), most - middle);
+    }
     Ok(figures)
 }
 
 /// What is compared: its name, what it is divided by to be shown, and its unit.
-const SHOWN: [(&str, f64, &str); 9] = [
+const SHOWN: [(&str, f64, &str); 10] = [
     ("throughput_bps", 1e9, "Gb/s"),
     ("cpu_seconds_per_gigabit", 1.0, "CPU s a gigabit"),
     ("cpu_seconds", 1.0, "CPU s"),
@@ -216,6 +223,7 @@ const SHOWN: [(&str, f64, &str); 9] = [
     ("messages_missing", 1.0, "messages missing"),
     ("latency_us.p50", 1e3, "ms latency, median"),
     ("latency_us.p99", 1e3, "ms latency, 99 %"),
+    ("jitter_us", 1.0, "us from median to 99 %"),
 ];
 
 fn table(runs: &[Pair]) -> String {

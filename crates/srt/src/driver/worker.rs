@@ -101,7 +101,7 @@ impl Worker {
         }
         while !(self.finishing && self.carried.is_empty() && self.wires.is_empty()) {
             let begun = self.now();
-            (self.things, self.more) = (self.events.iter().len(), false);
+            (self.things, self.more) = (self.events.len(), false);
             self.read_mail(begun);
             self.serve_sockets();
             let now = self.now();
@@ -195,8 +195,8 @@ impl Worker {
 
     /// Receives one batch from each socket that has something, and goes on sending where the system takes it again.
     fn serve_sockets(&mut self) {
-        let events = std::mem::take(&mut self.events);
-        for event in events.iter() {
+        for index in 0..self.events.len() {
+            let Some(event) = self.events.get(index) else { break };
             let Ok(key) = u32::try_from(event.token) else { continue };
             if event.writable {
                 self.unblock(key);
@@ -205,7 +205,6 @@ impl Worker {
                 self.receive(key);
             }
         }
-        self.events = events;
     }
 
     fn receive(&mut self, key: u32) {
