@@ -2,7 +2,7 @@
 //!
 //! Names, ranges and defaults are those of libsrt's `SRTO_*` options, from one table ([`SocketOption::info`]). An option is
 //! checked when it is set, and an error says what would have been allowed. Options of features that are not there yet
-//! (encryption, bonding, packet filters, rendezvous, file mode) take their default alone.
+//! (bonding, packet filters, rendezvous, file mode) take their default alone.
 //!
 //! Where options depend on each other, what is kept is the wish, and the getters give what follows from all of them: the
 //! receive buffer never has more packets than the flow window, in whichever order the two were set.
@@ -20,6 +20,9 @@ pub use stream_id::{
 };
 pub use value::{Linger, OptionValue};
 
+use srt_crypto::{CipherMode, KeyLength, Passphrase};
+use zeroize::Zeroizing;
+
 use crate::time::Micros;
 
 /// Version of SRT that we speak and announce: 1.5.5, as `0xMMmmpp`.
@@ -30,6 +33,19 @@ const UDP_IP_HEADERS: i32 = 28;
 
 /// The header of an SRT packet.
 const SRT_HEADER: i32 = 16;
+
+/// What AES-GCM adds to a payload.
+const GCM_TAG: i32 = 16;
+
+/// Packets under one key by default. libsrt: `HAICRYPT_DEF_KM_REFRESH_RATE`.
+const KM_REFRESH_RATE: u32 = 1 << 24;
+
+/// Packets from a key's announcement to its use by default. libsrt: `SRT_CRYPT_KM_PRE_ANNOUNCE`.
+const KM_PRE_ANNOUNCE: u32 = 1 << 16;
+
+/// CRYPTOMODE of AES-CTR and AES-GCM.
+const CTR: i32 = 1;
+const GCM: i32 = 2;
 
 /// What an IPv6 header has more than one of IPv4.
 const IPV6_EXTRA: i32 = 20;
@@ -94,6 +110,12 @@ pub struct Config {
     device: String,
     retransmit_algo: i32,
     max_rexmit_bw: i64,
+    passphrase: Option<Passphrase>,
+    key_length: i32,
+    crypto_mode: i32,
+    km_refresh_rate: i32,
+    km_pre_announce: i32,
+    enforced_encryption: bool,
 }
 
 /// The options that are stored as they are set, and where: `read` and `write` come from this one list.
@@ -153,6 +175,11 @@ impl Config {
         PeerIdleTimeo: I32 in peer_idle_timeout_ms;
         RetransmitAlgo: I32 in retransmit_algo;
         MaxRexmitBw: I64 in max_rexmit_bw;
+        PbKeyLen: I32 in key_length;
+        CryptoMode: I32 in crypto_mode;
+        KmRefreshRate: I32 in km_refresh_rate;
+        KmPreAnnounce: I32 in km_pre_announce;
+        EnforcedEncryption: Bool in enforced_encryption;
     }
 
     /// libsrt's defaults of live mode (`SRTT_LIVE`), latency 120 ms.
@@ -194,6 +221,12 @@ impl Config {
             device: String::new(),
             retransmit_algo: 1,
             max_rexmit_bw: -1,
+            passphrase: None,
+            key_length: 0,
+            crypto_mode: 0,
+            km_refresh_rate: 0,
+            km_pre_announce: 0,
+            enforced_encryption: true,
         }
     }
 
@@ -248,7 +281,7 @@ impl Config {
         self.set(option, text::parse(settable(option)?, text)?)
     }
 
-    /// Sets many options, those first on which others depend (`transtype`, the UDP buffers, `mss`, then the rest in
+    /// Sets many options, those first on which others depend (`transtype`, the UDP buffers, `mss`, `kmrefreshrate` and `cryptomode`, then the rest in
     /// libsrt's order), so that the order of a URI's parameters does not matter. Of two values for one option the later stands.
     ///
     /// # Errors
@@ -513,6 +546,56 @@ impl Config {
         self.rcv_syn
     }
 
+    /// The secret of both sides; `None` is no encryption.
+    #[doc(alias = "SRTO_PASSPHRASE")]
+    pub fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
+    }
+
+    /// Length of the keys; `None` (0) takes the other side's, or 16 bytes.
+    #[doc(alias = "SRTO_PBKEYLEN")]
+    pub fn key_length(&self) -> Option<KeyLength> {
+        KeyLength::try_from(bytes(self.key_length)).ok()
+    }
+
+    /// Cipher; `None` (0) is AES-CTR as caller, and as listener what the caller has.
+    #[doc(alias = "SRTO_CRYPTOMODE")]
+    pub fn cipher_mode(&self) -> Option<CipherMode> {
+        match self.crypto_mode {
+            CTR => Some(CipherMode::Ctr),
+            GCM => Some(CipherMode::Gcm),
+            _ => None,
+        }
+    }
+
+    /// Packets sent under one key, 3 to 2^30 (0, the default, is 2^24).
+    ///
+    /// libsrt: takes 1 and 2 as well, which leave no packet between two announcements, and 2^31 − 1, at which numbers return.
+    #[doc(alias = "SRTO_KMREFRESHRATE")]
+    pub fn km_refresh_rate(&self) -> u32 {
+        match self.km_refresh_rate {
+            0 => KM_REFRESH_RATE,
+            rate => rate.unsigned_abs().clamp(3, 1 << 30),
+        }
+    }
+
+    /// Packets between the announcement of a key and its use: 1 to (KMREFRESHRATE − 1) / 2 (0, the default, is 2^16 as far as that
+    /// allows).
+    ///
+    /// libsrt: counts below zero where the default is more than KMREFRESHRATE, and never announces a key then.
+    #[doc(alias = "SRTO_KMPREANNOUNCE")]
+    pub fn km_pre_announce(&self) -> u32 {
+        let wish =
+            if self.km_pre_announce == 0 { KM_PRE_ANNOUNCE } else { self.km_pre_announce.unsigned_abs() };
+        wish.min((self.km_refresh_rate() - 1) / 2).max(1)
+    }
+
+    /// Whether a connection whose sides disagree about the passphrase is refused.
+    #[doc(alias = "SRTO_ENFORCEDENCRYPTION")]
+    pub fn enforced_encryption(&self) -> bool {
+        self.enforced_encryption
+    }
+
     /// How long a blocking send waits; `None` for ever.
     #[doc(alias = "SRTO_SNDTIMEO")]
     pub fn send_timeout(&self) -> Option<Micros> {
@@ -530,8 +613,19 @@ impl Config {
         let option = info.option;
         let (limits, allowed) = match option {
             SocketOption::PayloadSize => {
-                let max = self.payload_max();
-                let allowed = format!("0 to {max} bytes (MSS {} less headers)", self.mss);
+                // The authentication tag takes room of the payload.
+                let (tag, less) = if self.crypto_mode == GCM {
+                    (GCM_TAG, "headers and the tag of AES-GCM")
+                } else {
+                    (0, "headers")
+                };
+                let max = self.payload_max() - tag;
+                let allowed = format!("0 to {max} bytes (MSS {} less {less})", self.mss);
+                (Limits::Int { min: 0, max: i64::from(max) }, allowed)
+            }
+            SocketOption::KmPreAnnounce => {
+                let max = announced_at_most(self.km_refresh_rate);
+                let allowed = format!("0 to {max} packets (half of kmrefreshrate)");
                 (Limits::Int { min: 0, max: i64::from(max) }, allowed)
             }
             _ => (info.limits, info.allowed()),
@@ -601,6 +695,25 @@ impl Config {
                 self.payload_size = live.payload_size;
                 self.linger = live.linger;
             }
+            (SocketOption::Passphrase, OptionValue::Text(secret)) => {
+                let secret = Zeroizing::new(secret);
+                // Its length was checked; none is no encryption.
+                self.passphrase = Passphrase::new(&secret).ok();
+            }
+            // As in libsrt, the announcement follows the rate.
+            (SocketOption::KmRefreshRate, OptionValue::I32(rate)) => {
+                self.km_refresh_rate = rate;
+                let most = announced_at_most(rate);
+                if rate != 0 && self.km_pre_announce == 0 || self.km_pre_announce > most {
+                    self.km_pre_announce = most;
+                }
+            }
+            (SocketOption::CryptoMode, OptionValue::I32(GCM)) if !self.tsbpd => {
+                return Err(needs_tsbpd(info.option));
+            }
+            (SocketOption::TsbpdMode, OptionValue::Bool(false)) if self.crypto_mode == GCM => {
+                return Err(needs_tsbpd(info.option));
+            }
             (option, value) => self.write(option, value),
         }
         Ok(())
@@ -659,6 +772,22 @@ fn shown_default(info: &OptionInfo) -> &'static str {
     if info.default.is_empty() { "empty" } else { info.default }
 }
 
+/// KMPREANNOUNCE at most, for this KMREFRESHRATE.
+fn announced_at_most(rate: i32) -> i32 {
+    let rate = if rate == 0 { KM_REFRESH_RATE.cast_signed() } else { rate };
+    (rate - 1) / 2
+}
+
+/// The error where AES-GCM meets TSBPDMODE off: without it a resent packet has another timestamp, and its header is
+/// authenticated.
+fn needs_tsbpd(option: SocketOption) -> ConfigError {
+    let (value, allowed) = match option {
+        SocketOption::CryptoMode => ("2", "0 or 1 (AES-CTR): AES-GCM needs tsbpdmode"),
+        _ => ("false", "true: cryptomode is AES-GCM"),
+    };
+    ConfigError::OutOfRange { option, value: value.to_owned(), allowed: allowed.to_owned() }
+}
+
 /// The error for a device name that no interface can have.
 fn not_a_device(option: SocketOption, name: &str) -> ConfigError {
     ConfigError::Unreadable {
@@ -674,7 +803,8 @@ fn rank(option: SocketOption) -> (u8, SocketOption) {
         SocketOption::TransType => 0,
         SocketOption::UdpSndBuf | SocketOption::UdpRcvBuf => 1,
         SocketOption::Mss => 2,
-        _ => 3,
+        SocketOption::KmRefreshRate | SocketOption::CryptoMode => 3,
+        _ => 4,
     };
     (class, option)
 }
@@ -765,12 +895,13 @@ mod tests {
                 let result = Config::live().set(info.option, value);
                 let later = matches!(info.support, Support::Later(_))
                     && value != info.default_value().as_int().unwrap();
-                // The longest payload needs the largest MSS.
-                let beyond_mss = info.option == SocketOption::PayloadSize && value > 1456;
+                // The longest payload needs the largest MSS, the earliest announcement the largest refresh rate.
+                let beyond = info.option == SocketOption::PayloadSize && value > 1456
+                    || info.option == SocketOption::KmPreAnnounce && value > 1 << 23;
                 match result {
-                    Ok(()) => assert!(!later && !beyond_mss, "{}={value}", info.name),
+                    Ok(()) => assert!(!later && !beyond, "{}={value}", info.name),
                     Err(ConfigError::Unsupported { option, .. }) => assert!(later && option == info.option),
-                    Err(error) => assert!(beyond_mss, "{error}"),
+                    Err(error) => assert!(beyond, "{error}"),
                 }
             }
             for value in outside {
@@ -799,6 +930,8 @@ mod tests {
                 }
                 (SocketOption::UdpSndBuf | SocketOption::UdpRcvBuf, _) => vec![1500.into(), i32::MAX.into()],
                 (SocketOption::PayloadSize, _) => vec![0.into(), 1.into(), 1456.into()],
+                (SocketOption::KmPreAnnounce, _) => vec![0.into(), 1.into(), ((1 << 23) - 1).into()],
+                (SocketOption::PbKeyLen, _) => vec![0.into(), 16.into(), 24.into(), 32.into()],
                 (_, Kind::Bool) => vec![false.into(), true.into()],
                 (_, Kind::Text) => vec!["".into(), "x".repeat(15).into()],
                 (_, Kind::Linger) => {
@@ -1009,12 +1142,6 @@ mod tests {
     #[test]
     fn features_of_later_are_refused_by_name_unless_they_stay_at_their_default() {
         let later = [
-            ("passphrase", "verylongpassword"),
-            ("pbkeylen", "16"),
-            ("kmrefreshrate", "1024"),
-            ("kmpreannounce", "8"),
-            ("cryptomode", "2"),
-            ("enforcedencryption", "no"),
             ("rendezvous", "yes"),
             ("groupconnect", "1"),
             ("groupminstabletimeo", "61"),
@@ -1035,14 +1162,58 @@ mod tests {
             assert_eq!(config, Config::live(), "{}", info.name);
         }
         assert_eq!(
-            round("pbkeylen", "24").unwrap_err().to_string(),
-            "pbkeylen: 24 is not supported yet (encryption); only the default is: 0"
+            round("groupconnect", "1").unwrap_err().to_string(),
+            "groupconnect: 1 is not supported yet (bonding); only the default is: 0"
         );
     }
 
     #[test]
+    fn a_passphrase_is_kept_silently_and_an_empty_one_ends_encryption() {
+        let mut config = set(SocketOption::Passphrase, "hunter2-hunter2").unwrap();
+        assert!(config.passphrase().is_some() && !format!("{config:?}").contains("hunter2"));
+        assert_ne!(config, set(SocketOption::Passphrase, "hunter3-hunter3").unwrap());
+        config.set(SocketOption::Passphrase, "").unwrap();
+        assert_eq!(config, Config::live());
+    }
+
+    #[test]
+    fn the_announcement_of_keys_follows_their_rate() {
+        let mut config = Config::live();
+        assert_eq!((config.km_refresh_rate(), config.km_pre_announce()), (1 << 24, 1 << 16));
+        let stored = |config: &Config| config.get(SocketOption::KmPreAnnounce).unwrap().as_int();
+        config.set(SocketOption::KmRefreshRate, 1_000).unwrap();
+        assert_eq!((config.km_pre_announce(), stored(&config)), (499, Some(499)));
+        config.set(SocketOption::KmPreAnnounce, 100).unwrap();
+        let error = config.set(SocketOption::KmPreAnnounce, 500).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "kmpreannounce: 500 is not allowed; allowed: 0 to 499 packets (half of kmrefreshrate)"
+        );
+        config.set(SocketOption::KmRefreshRate, 101).unwrap();
+        assert_eq!(config.km_pre_announce(), 50);
+        for rate in [1, 2, 3, i32::MAX] {
+            let config = set(SocketOption::KmRefreshRate, rate).unwrap();
+            let (rate, before) = (config.km_refresh_rate(), config.km_pre_announce());
+            assert!((3..=1 << 30).contains(&rate) && (1..rate / 2 + 1).contains(&before));
+        }
+    }
+
+    #[test]
+    fn gcm_needs_a_play_clock_and_room_for_its_tag() {
+        let mut config = Config::live();
+        config.set(SocketOption::CryptoMode, 2).unwrap();
+        assert_eq!(config.cipher_mode(), Some(CipherMode::Gcm));
+        assert!(config.set(SocketOption::TsbpdMode, false).is_err());
+        assert!(config.set(SocketOption::PayloadSize, 1_441).is_err());
+        config.set(SocketOption::PayloadSize, 1_440).unwrap();
+        let mut config = set(SocketOption::TsbpdMode, false).unwrap();
+        let error = config.set(SocketOption::CryptoMode, 2).unwrap_err().to_string();
+        assert!(error.contains("AES-GCM needs tsbpdmode"), "{error}");
+    }
+
+    #[test]
     fn no_error_shows_a_passphrase() {
-        for secret in ["hunter2", "hunter2-hunter2", &"hunter2".repeat(20)] {
+        for secret in ["hunter2", &"hunter2".repeat(20)] {
             let error = round("passphrase", secret).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }

@@ -117,9 +117,9 @@ options! {
     /// Share above the input rate that retransmissions may use, for MAXBW=0.
     OheadBw = 25, "oheadbw", "SRTO_OHEADBW", I32, Any, "25", Limits::Int { min: 5, max: 100 }, Percent, Support::Now;
     /// Secret of both sides, from which the keys are derived; empty is no encryption.
-    Passphrase = 26, "passphrase", "SRTO_PASSPHRASE", Text, Pre, "", Limits::Secret, None, Support::Later("encryption");
+    Passphrase = 26, "passphrase", "SRTO_PASSPHRASE", Text, Pre, "", Limits::Secret, None, Support::Now;
     /// Key length; 0 takes the other side's, or 16.
-    PbKeyLen = 27, "pbkeylen", "SRTO_PBKEYLEN", I32, Pre, "0", Limits::OneOf(&[0, 16, 24, 32]), Bytes, Support::Later("encryption");
+    PbKeyLen = 27, "pbkeylen", "SRTO_PBKEYLEN", I32, Pre, "0", Limits::OneOf(&[0, 16, 24, 32]), Bytes, Support::Now;
     /// State of the key exchange (`SRT_KM_STATE`).
     KmState = 28, "kmstate", "SRTO_KMSTATE", I32, ReadOnly, "0", Limits::Int { min: 0, max: 5 }, None, Support::Now;
     /// IPv4 time to live, or IPv6 hop limit; -1 leaves the system's.
@@ -169,12 +169,12 @@ options! {
     PayloadSize = 49, "payloadsize", "SRTO_PAYLOADSIZE", I32, Pre, "1316", Limits::Int { min: 0, max: 1_456 }, Bytes, Support::Now;
     /// Kind of transmission, which sets a dozen options at once: `live` or `file`.
     TransType = 50, "transtype", "SRTO_TRANSTYPE", I32, PreBind, "live", Limits::Named(&[("live", 0), ("file", 1)]), None, Support::Later("file mode");
-    /// Packets sent under one key; 0 is 2^24.
-    KmRefreshRate = 51, "kmrefreshrate", "SRTO_KMREFRESHRATE", I32, Pre, "0", Limits::Int { min: 0, max: I32_MAX }, Packets, Support::Later("encryption");
-    /// Packets between the announcement of a key and its use; 0 is 2^12.
-    KmPreAnnounce = 52, "kmpreannounce", "SRTO_KMPREANNOUNCE", I32, Pre, "0", Limits::Int { min: 0, max: I32_MAX }, Packets, Support::Later("encryption");
+    /// Packets sent under one key; 0 is 2^24. Lowers KMPREANNOUNCE to (rate − 1) / 2 where it is more.
+    KmRefreshRate = 51, "kmrefreshrate", "SRTO_KMREFRESHRATE", I32, Pre, "0", Limits::Int { min: 0, max: I32_MAX }, Packets, Support::Now;
+    /// Packets between the announcement of a key and its use; 0 is 2^16, or half of KMREFRESHRATE if that is less.
+    KmPreAnnounce = 52, "kmpreannounce", "SRTO_KMPREANNOUNCE", I32, Pre, "0", Limits::Int { min: 0, max: I32_MAX }, Packets, Support::Now;
     /// Whether a connection whose sides disagree about the passphrase is refused.
-    EnforcedEncryption = 53, "enforcedencryption", "SRTO_ENFORCEDENCRYPTION", Bool, Pre, "true", Limits::Bool, None, Support::Later("encryption");
+    EnforcedEncryption = 53, "enforcedencryption", "SRTO_ENFORCEDENCRYPTION", Bool, Pre, "true", Limits::Bool, None, Support::Now;
     /// Whether an IPv6 socket takes IPv6 alone; -1 leaves the system's way.
     Ipv6Only = 54, "ipv6only", "SRTO_IPV6ONLY", I32, PreBind, "-1", Limits::Int { min: -1, max: 1 }, None, Support::Now;
     /// Silence of the peer after which the connection is broken.
@@ -192,7 +192,7 @@ options! {
     /// What is sent again on loss: 1 what was reported, 0 also what is merely unacknowledged.
     RetransmitAlgo = 61, "retransmitalgo", "SRTO_RETRANSMITALGO", I32, Pre, "1", Limits::Int { min: 0, max: 1 }, None, Support::Now;
     /// Cipher: 0 as the peer has it, 1 AES-CTR, 2 AES-GCM.
-    CryptoMode = 62, "cryptomode", "SRTO_CRYPTOMODE", I32, Pre, "0", Limits::Int { min: 0, max: 2 }, None, Support::Later("encryption");
+    CryptoMode = 62, "cryptomode", "SRTO_CRYPTOMODE", I32, Pre, "0", Limits::Int { min: 0, max: 2 }, None, Support::Now;
     /// Ceiling of the rate of retransmissions; -1 is none.
     MaxRexmitBw = 63, "maxrexmitbw", "SRTO_MAXREXMITBW", I64, Any, "-1", Limits::Int { min: -1, max: i64::MAX }, BytesPerSecond, Support::Now;
 }
