@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use libfuzzer_sys::fuzz_target;
-use srt_fuzz::wire;
+use srt_fuzz::{Counting, wire};
 use srt_protocol::{
     config::{Config, StreamId},
     connection::{CallerSetup, Connection, State, TransmitBatch},
@@ -53,7 +53,8 @@ fn caller(datagram: &[u8]) {
     let peer: SocketAddr = ([192, 0, 2, 1], 9000).into();
     let (id, isn) = (SocketId::new(77), SeqNumber::new(0x7FFF_FFFE));
     for polite in [false, true] {
-        let setup = CallerSetup { config: Config::live(), peer, local_ip: None, id, isn };
+        let entropy = Arc::new(Counting::default());
+        let setup = CallerSetup { config: Config::live(), peer, local_ip: None, id, isn, entropy };
         let mut now = Instant::from_micros(1_000_000);
         let mut connection = Connection::connect(now, setup);
         let mut batch = TransmitBatch::default();

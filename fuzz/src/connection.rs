@@ -6,9 +6,12 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use arbitrary::Arbitrary;
+
+use crate::Counting;
 use srt_protocol::{
     config::{Config, OptionValue, SocketOption},
     connection::{Connection, RecvError, State, TransmitBatch},
@@ -207,7 +210,7 @@ struct World {
 impl World {
     fn new(agreement: &Agreement) -> Option<Self> {
         let config = agreement.config();
-        let mut endpoint = Endpoint::new([7; 16]);
+        let mut endpoint = Endpoint::new([7; 16], Arc::new(Counting::default()));
         endpoint.listen(config.clone(), 4);
         let now = Instant::from_micros(u64::from(agreement.start_ms) * 1_000);
         let peer: SocketAddr = ([192, 0, 2, 1], 5000).into();

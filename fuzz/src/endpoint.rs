@@ -3,9 +3,12 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use arbitrary::Arbitrary;
+
+use crate::Counting;
 use srt_protocol::{
     config::{Config, SocketOption},
     connection::{Connection, TransmitBatch},
@@ -174,7 +177,7 @@ struct World {
 impl World {
     fn new(scenario: &Scenario) -> Self {
         let backlog = usize::from(scenario.backlog % 32);
-        let mut endpoint = Endpoint::new([42; 16]);
+        let mut endpoint = Endpoint::new([42; 16], Arc::new(Counting::default()));
         endpoint.listen(Config::live(), backlog);
         Self {
             now: Instant::from_micros(u64::from(scenario.start_ms) * 1_000),

@@ -4,8 +4,11 @@
 //! asserts what its subject promises, so that a run finds wrong answers and not only crashes.
 
 pub mod connection;
+mod counting;
 pub mod endpoint;
 pub mod wire;
+
+pub use counting::Counting;
 
 /// Plays the scenarios that these bytes mean; what this reaches in the core may import nothing from its host.
 ///

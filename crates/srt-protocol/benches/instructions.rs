@@ -6,12 +6,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench ends by panicking where its world does not come to be")]
 
-use std::{hint::black_box, net::SocketAddr, process::Command};
+use std::{hint::black_box, net::SocketAddr, process::Command, sync::Arc};
 
 use srt_protocol::{
     config::{Config, SocketOption},
     connection::{CallerSetup, Connection, State, TransmitBatch},
     endpoint::Endpoint,
+    entropy,
     packet::{Ack, AckDetail, Control, ControlPacket, LossReport},
     stream::Message,
     time::{Instant, Micros},
@@ -214,10 +215,11 @@ impl World {
         let mut config = Config::live();
         config.set(SocketOption::Latency, i32::try_from(LATENCY.as_millis()).unwrap()).unwrap();
         let mut now = Instant::from_micros(1_000_000);
-        let mut endpoint = Endpoint::new([7; 16]);
+        let mut endpoint = Endpoint::new([7; 16], Arc::new(entropy::Nothing));
         endpoint.listen(config.clone(), 10);
         let (id, isn) = (SocketId::new(11), SeqNumber::new(1_000));
-        let setup = CallerSetup { config: config.clone(), peer: there, local_ip: None, id, isn };
+        let entropy = Arc::new(entropy::Nothing);
+        let setup = CallerSetup { config: config.clone(), peer: there, local_ip: None, id, isn, entropy };
         let mut caller = Connection::connect(now, setup);
         let (mut batch, mut accepted) = (TransmitBatch::default(), None);
         while caller.state() != State::Connected {

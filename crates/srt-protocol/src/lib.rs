@@ -11,6 +11,7 @@
 //! | [`handshake`], [`endpoint`] | from the first packet to a link; who a datagram is for |
 //! | [`stream`] | what is sent: one order of packets, its buffers, its play clock |
 //! | [`link`] | how it travels: what was carried and when, ACK and NAK, round trip, pacing |
+//! | [`entropy`] | where randomness comes from |
 //! | [`congestion`] | how fast to send |
 //! | [`connection`] | a stream over one link |
 //! | [`stats`] | what is counted |
@@ -18,20 +19,25 @@
 //! A caller and a listener, with the wire between them played by two loops:
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use srt_protocol::{
 //!     config::Config,
 //!     connection::{CallerSetup, Connection, State, TransmitBatch},
 //!     endpoint::Endpoint,
+//!     entropy,
 //!     time::{Instant, Micros},
 //!     types::{SeqNumber, SocketId},
 //! };
 //!
 //! let (here, there) = ("192.0.2.1:5000".parse()?, "192.0.2.2:6000".parse()?);
 //! let mut now = Instant::from_micros(0); // the only clock there is
-//! let mut endpoint = Endpoint::new([7; 16]); // in earnest: 16 random bytes
+//! let mut endpoint = Endpoint::new([7; 16], Arc::new(entropy::Nothing)); // in earnest: random bytes, and a source of them
 //! endpoint.listen(Config::live(), 10);
 //! let (id, isn) = (SocketId::new(1), SeqNumber::new(42)); // in earnest: random
-//! let mut caller = Connection::connect(now, CallerSetup { config: Config::live(), peer: there, local_ip: None, id, isn });
+//! let setup =
+//!     CallerSetup { config: Config::live(), peer: there, local_ip: None, id, isn, entropy: Arc::new(entropy::Nothing) };
+//! let mut caller = Connection::connect(now, setup);
 //! let mut accepted = None;
 //! let mut batch = TransmitBatch::default();
 //! while caller.state() != State::Connected {
@@ -58,6 +64,7 @@ pub mod config;
 pub mod congestion;
 pub mod connection;
 pub mod endpoint;
+pub mod entropy;
 pub mod handshake;
 pub mod link;
 pub mod packet;

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use srt_protocol::{
     config::{Config, SocketOption},
     connection::{CallerSetup, Connection, ConnectionError, Event, RecvError, State, TransmitBatch},
     endpoint::{Endpoint, Route},
+    entropy,
     handshake::RejectReason,
     packet::{Ack, AckDetail, Control, ControlPacket},
     stream::Message,
@@ -47,7 +48,7 @@ impl World {
         let mut config = Config::live();
         configure(&mut config);
         let now = Instant::from_micros(1_000_000);
-        let mut endpoint = Endpoint::new([3; 16]);
+        let mut endpoint = Endpoint::new([3; 16], Arc::new(entropy::Nothing));
         endpoint.listen(Config::live(), 10);
         let setup = CallerSetup {
             config,
@@ -55,6 +56,7 @@ impl World {
             local_ip: None,
             id: CALLER,
             isn: SeqNumber::new(0x7FFF_FFF0),
+            entropy: Arc::new(entropy::Nothing),
         };
         Self {
             now,

@@ -2,6 +2,7 @@
 
 use srt_protocol::connection::{CallerSetup, Connection, ConnectionError, TransmitBatch};
 use srt_protocol::endpoint::{Endpoint, Route};
+use srt_protocol::entropy;
 use srt_protocol::handshake::RejectReason;
 use srt_protocol::packet::{
     Ack, AckDetail, Boundary, Control, ControlPacket, DataHeader, Extensions, Handshake, HandshakeKind,
@@ -15,6 +16,7 @@ use srt_tests::sim::{
     listener_address, mbps, ms, secs, seeds, with,
 };
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 /// Both ends send for three seconds.
 fn world(seed: u64, link: Link) -> Sim {
@@ -447,7 +449,7 @@ fn answers(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
 
 /// An endpoint that listens, and the conclusion of a caller at `from` that it has not seen yet.
 fn listening(seed: u64, from: SocketAddr, backlog: usize) -> (Endpoint, Vec<u8>, Connection) {
-    let mut endpoint = Endpoint::new(u128::from(seed).to_le_bytes());
+    let mut endpoint = Endpoint::new(u128::from(seed).to_le_bytes(), Arc::new(entropy::Nothing));
     endpoint.listen(latency_ms(120), backlog);
     let setup = CallerSetup {
         config: with(latency_ms(120), "streamid", "#!::r=live"),
@@ -455,6 +457,7 @@ fn listening(seed: u64, from: SocketAddr, backlog: usize) -> (Endpoint, Vec<u8>,
         local_ip: None,
         id: SocketId::new(0x1234),
         isn: SeqNumber::new(77),
+        entropy: Arc::new(entropy::Nothing),
     };
     let mut connection = Connection::connect(NOW, setup);
     let mut batch = TransmitBatch::default();
@@ -467,7 +470,7 @@ fn listening(seed: u64, from: SocketAddr, backlog: usize) -> (Endpoint, Vec<u8>,
 
 #[test]
 fn answers_nobody_fetches_do_not_pile_up() {
-    let mut endpoint = Endpoint::new([3; 16]);
+    let mut endpoint = Endpoint::new([3; 16], Arc::new(entropy::Nothing));
     endpoint.listen(latency_ms(120), 8);
     for number in 0..100_000 {
         let induction = handshake(HandshakeKind::Induction, SocketId::new(number | 1), 0);
@@ -484,7 +487,7 @@ fn answers_nobody_fetches_do_not_pile_up() {
 fn conclusions_without_a_good_cookie_leave_no_trace() {
     for seed in seeds("bad cookies", 1) {
         let mut random = Random::new(seed, "cookies");
-        let mut endpoint = Endpoint::new([5; 16]);
+        let mut endpoint = Endpoint::new([5; 16], Arc::new(entropy::Nothing));
         endpoint.listen(latency_ms(120), 8);
         for number in 0..100_000 {
             let conclusion = handshake(HandshakeKind::Conclusion, SocketId::new(number | 1), random.word());

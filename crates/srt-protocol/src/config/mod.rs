@@ -386,6 +386,12 @@ impl Config {
         self.max_rexmit_bw
     }
 
+    /// Whether we are the side that sends, and whose key length counts.
+    #[doc(alias = "SRTO_SENDER")]
+    pub fn sender(&self) -> bool {
+        self.sender
+    }
+
     /// Whether packets are delivered by their timestamps.
     #[doc(alias = "SRTO_TSBPDMODE")]
     pub fn tsbpd(&self) -> bool {

@@ -106,7 +106,7 @@ options! {
     SndData = 19, "snddata", "SRTO_SNDDATA", I32, ReadOnly, "0", Limits::Int { min: 0, max: I32_MAX }, Packets, Support::Now;
     /// Packets in the receive buffer.
     RcvData = 20, "rcvdata", "SRTO_RCVDATA", I32, ReadOnly, "0", Limits::Int { min: 0, max: I32_MAX }, Packets, Support::Now;
-    /// Sender role of HSv4 handshakes; without effect in HSv5.
+    /// Sender role of HSv4 handshakes. In HSv5 a caller that has it keeps its PBKEYLEN, whatever the listener's is.
     Sender = 21, "sender", "SRTO_SENDER", Bool, Pre, "false", Limits::Bool, None, Support::Now;
     /// Timestamp-based delivery: a packet is handed out at its origin time plus the latency (draft §4.5).
     TsbpdMode = 22, "tsbpdmode", "SRTO_TSBPDMODE", Bool, Pre, "true", Limits::Bool, None, Support::Now;

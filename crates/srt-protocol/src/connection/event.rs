@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use srt_crypto::{CipherMode, KeyLength};
+
 use super::ConnectionError;
 use crate::{stream::Skipped, time::Micros, types::SeqNumber};
 
@@ -23,6 +25,8 @@ pub struct Negotiated {
     pub mss: u32,
     /// The longest payload we may send, in bytes.
     pub payload_size: usize,
+    /// Cipher and key length of what we send; `None` where it is not encrypted.
+    pub encryption: Option<(CipherMode, KeyLength)>,
     /// Packets the peer takes before it acknowledges.
     pub flow_window: u32,
     /// StreamID of the caller.

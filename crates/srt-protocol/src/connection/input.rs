@@ -2,7 +2,7 @@
 
 use super::{Connection, ConnectionError, End, Established, Event, Phase};
 use crate::{
-    packet::{Control, ControlPacket, DataPacket, KeyFlag, Packet},
+    packet::{Control, ControlPacket, DataPacket, Packet},
     stream::Insertion,
     time::Instant,
 };
@@ -62,6 +62,9 @@ fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<
         }
         Control::Shutdown => connection.peer_is_gone(now, ConnectionError::PeerShutdown),
         Control::PeerError(code) => connection.push_event(Event::PeerError(*code)),
+        Control::UserDefined { subtype, content, .. } => {
+            established.link.on_user_defined(now, *subtype, content);
+        }
         // A repeated conclusion is answered by the endpoint, and a sign of life is one.
         Control::Handshake(_) | Control::Keepalive => {}
         _ => established.link.on_ignored(),
@@ -74,15 +77,22 @@ impl Established {
             return;
         }
         self.link.on_heard(now);
-        if data.header.key != KeyFlag::None {
-            self.link.on_undecryptable(data.payload.len());
-            return;
-        }
-        if data.payload.is_empty() {
+        // What is there already, or will not be played any more, needs no decryption.
+        let payload = if self.receive.wants(data.header.seq) {
+            let Some(payload) = self.link.open(&data.header, data.payload, &mut self.plain) else {
+                // Its number stays missing, and is asked for again.
+                self.link.on_undecryptable(data.payload.len());
+                return;
+            };
+            payload
+        } else {
+            data.payload
+        };
+        if payload.is_empty() {
             return; // nobody sends nothing; handed out, it would read as the end of the stream
         }
+        let insertion = self.receive.insert(now, &data.header, payload);
         self.sample_buffers(now);
-        let insertion = self.receive.insert(now, &data.header, data.payload);
         match insertion {
             Insertion::NoRoom => self.link.on_no_room(data.payload.len()),
             Insertion::Duplicate if data.header.seq.is_before(self.link.first_missing()) => {

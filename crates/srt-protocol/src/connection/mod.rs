@@ -21,6 +21,7 @@ mod transmit;
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use self::report::Averages;
@@ -32,12 +33,12 @@ pub use self::{
 use crate::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     congestion::LiveRate,
+    entropy::Entropy,
     handshake::{
         RejectReason,
-        caller::{Caller, Outcome},
-        negotiate::Agreement,
+        caller::{Agreed, Caller, Outcome},
     },
-    link::{Deadline, Link, LinkParameters, Timer},
+    link::{Deadline, Link, Timer},
     packet::Handshake,
     stats::{Interval, Snapshot, Stats},
     stream::{Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, Tsbpd},
@@ -75,6 +76,8 @@ pub struct CallerSetup {
     pub id: SocketId,
     /// The first sequence number: random, so that nobody can guess it.
     pub isn: SeqNumber,
+    /// What keys are made of, where the connection is encrypted.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// Where a connection is in its life.
@@ -111,7 +114,7 @@ pub struct Connection {
 /// Each phase owns what exists only then.
 #[derive(Debug)]
 enum Phase {
-    Connecting(Caller),
+    Connecting(Box<Caller>),
     /// The listener believes in a connection that we do not want; it is to be told.
     Declining(SocketId, RejectReason),
     Established(Box<Established>),
@@ -125,6 +128,8 @@ struct Established {
     link: Link,
     send: SendBuffer,
     receive: ReceiveBuffer,
+    /// A payload while it is decrypted.
+    plain: Vec<u8>,
     rate: LiveRate,
     /// The first packet not yet sent.
     next_new: SeqNumber,
@@ -160,9 +165,9 @@ impl Connection {
     /// Starts to call.
     #[must_use]
     pub fn connect(now: Instant, setup: CallerSetup) -> Self {
-        let CallerSetup { config, peer, local_ip, id, isn } = setup;
+        let CallerSetup { config, peer, local_ip, id, isn, entropy } = setup;
         Self {
-            phase: Phase::Connecting(Caller::new(now, id, isn, peer, local_ip)),
+            phase: Phase::Connecting(Box::new(Caller::new(now, id, isn, peer, local_ip, entropy))),
             config,
             id,
             peer,
@@ -178,14 +183,14 @@ impl Connection {
     pub(crate) fn accepted(
         now: Instant,
         config: Config,
-        agreed: (Negotiated, LinkParameters, Agreement),
+        agreed: Agreed,
         arrival: Instant,
         timestamp: Timestamp,
     ) -> Self {
         let mut connection = Self {
-            id: agreed.1.local_id,
-            peer: agreed.1.peer,
-            local_ip: agreed.1.local_ip,
+            id: agreed.link.local_id,
+            peer: agreed.link.peer,
+            local_ip: agreed.link.local_ip,
             phase: Phase::Closed(ConnectionError::Closed),
             config,
             events: VecDeque::new(),
@@ -516,14 +521,8 @@ impl Connection {
         self.interval.stats(&snapshot, at, clear, instantaneous)
     }
 
-    fn establish(
-        &mut self,
-        now: Instant,
-        agreed: (Negotiated, LinkParameters, Agreement),
-        arrival: Instant,
-        timestamp: Timestamp,
-    ) {
-        let (negotiated, parameters, _) = agreed;
+    fn establish(&mut self, now: Instant, agreed: Agreed, arrival: Instant, timestamp: Timestamp) {
+        let Agreed { negotiated, link: parameters, keys } = agreed;
         let tsbpd = negotiated.receiver_latency.map(|latency| Tsbpd::new(arrival, timestamp, latency));
         let rate = LiveRate::new(&self.config);
         let longest = negotiated.mss as usize;
@@ -540,13 +539,14 @@ impl Connection {
             self.config.send_buffer_packets() as usize,
             negotiated.payload_size,
         );
-        let mut link = Link::new(now, parameters, &self.config);
+        let mut link = Link::with_keys(now, parameters, &self.config, keys);
         link.set_rate(now, rate.bytes_per_second());
         self.phase = Phase::Established(Box::new(Established {
             next_new: negotiated.send_isn,
             link,
             send,
             receive: ReceiveBuffer::new(receive),
+            plain: Vec::new(),
             rate,
             last_new_at: Instant::default(),
             last_progress_at: now,
@@ -712,7 +712,7 @@ impl Established {
             return Some(Deadline::new(Instant::default(), Timer::Close));
         }
         let mut next = self.link.next_timeout(self.next_new);
-        if self.next_new.is_before(self.send.next()) {
+        if self.next_new.is_before(self.send.next()) && self.link.keys().ready() {
             let paced = self.link.paced_at();
             let at = if self.link.window_left() > 0 {
                 Some(paced)

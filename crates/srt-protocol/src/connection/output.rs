@@ -57,7 +57,7 @@ impl Established {
             if pair && !new {
                 break;
             }
-            if !batch.takes(len + HEADER_SIZE) {
+            if !batch.takes(len + self.link.tag_len() + HEADER_SIZE) {
                 break;
             }
             if !self.link.write_data(now, seq, &self.send, batch.buffer()) {
@@ -93,6 +93,9 @@ impl Established {
     }
 
     fn next_new_packet(&mut self, now: Instant) -> Option<(SeqNumber, usize, bool)> {
+        if !self.next_new.is_before(self.send.next()) || !self.link.may_carry_new(now) {
+            return None;
+        }
         while self.link.window_left() > 0 || self.link.may_knock_at().is_some_and(|at| at <= now) {
             let seq = self.next_new;
             let (packet, payload) = self.send.packet(seq)?;

@@ -9,21 +9,24 @@ mod cookie;
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use self::cookie::CookieJar;
 use crate::{
     config::Config,
     connection::{Connection, Transmit, TransmitBatch},
+    entropy::Entropy,
     handshake::{
         RejectReason,
-        caller::{Ends, establish},
+        caller::{Ends, advertised, establish},
         message::{HANDSHAKE_VERSION, Offer, refuses, rejection},
         negotiate::{self, Role},
     },
+    link::Keys,
     packet::{
-        Control, ControlPacket, EXT_HSREQ, Extension, Extensions, GroupInfo, Handshake, HandshakeKind, MAGIC,
-        Packet, destination,
+        Control, ControlPacket, EXT_HSREQ, EXT_KMREQ, Extension, Extensions, GroupInfo, Handshake,
+        HandshakeKind, MAGIC, Packet, destination,
     },
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
@@ -138,6 +141,7 @@ pub struct Endpoint {
     rejected: BTreeMap<CallerKey, (RejectReason, Instant)>,
     answers: VecDeque<Answer>,
     stats: EndpointStats,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// A connection of ours: its peer, and the caller it was accepted from.
@@ -192,9 +196,9 @@ struct Answer {
 
 impl Endpoint {
     /// An endpoint that does not listen. The secret is what makes its cookies hard to guess: 16 random bytes, the same for
-    /// all sockets that share a port.
+    /// all sockets that share a port. Keys of encrypted connections are made of `entropy`.
     #[must_use]
-    pub const fn new(cookie_secret: [u8; 16]) -> Self {
+    pub fn new(cookie_secret: [u8; 16], entropy: Arc<dyn Entropy>) -> Self {
         Self {
             cookies: CookieJar::new(cookie_secret),
             routes: BTreeMap::new(),
@@ -215,6 +219,7 @@ impl Endpoint {
                 backlog_full: 0,
                 answers_dropped: 0,
             },
+            entropy,
         }
     }
 
@@ -316,7 +321,11 @@ impl Endpoint {
             let congestion = waiting.offer.congestion.as_deref();
             negotiate::agree(&config, Role::Responder, &request.handshake(), &parameters, congestion)
         });
-        let agreed = match agreed {
+        let agreed = agreed.and_then(|agreed| {
+            let (request, version) = (waiting.offer.key_request.as_deref(), agreed.peer_version);
+            Ok((agreed, Keys::responder(&config, request, version, &self.entropy)?))
+        });
+        let (agreed, (keys, key_answer)) = match agreed {
             Ok(agreed) => agreed,
             Err(reason) => {
                 self.stats.rejected += 1;
@@ -324,11 +333,16 @@ impl Endpoint {
                 return Err(AcceptError::Rejected(reason));
             }
         };
-        let blocks = [Extension::HandshakeResponse(negotiate::answer(&config, &agreed))];
+        let mut blocks = vec![Extension::HandshakeResponse(negotiate::answer(&config, &agreed))];
+        let mut extension_field = EXT_HSREQ;
+        if let Some(answer) = &key_answer {
+            blocks.push(Extension::KeyMaterialResponse(answer));
+            extension_field |= EXT_KMREQ;
+        }
         let response = Handshake {
             version: HANDSHAKE_VERSION,
-            encryption: 0,
-            extension_field: EXT_HSREQ,
+            encryption: advertised(&config),
+            extension_field,
             isn: request.isn,
             mtu: agreed.mss,
             flow_window: negotiate::flow_window(&config),
@@ -355,7 +369,7 @@ impl Endpoint {
             our_ip: request.peer_ip,
             stream_id: waiting.offer.stream_id,
         };
-        let agreed = establish(&config, &agreed, ends);
+        let agreed = establish(&config, &agreed, keys, ends);
         Ok(Connection::accepted(now, config, agreed, waiting.arrival, waiting.timestamp))
     }
 
@@ -422,9 +436,10 @@ impl Endpoint {
         match handshake.kind {
             HandshakeKind::Induction if self.listener.is_some() => {
                 self.stats.inductions += 1;
+                let encryption = self.listener_config().map_or(0, advertised);
                 let answer = Handshake {
                     version: HANDSHAKE_VERSION,
-                    encryption: 0,
+                    encryption,
                     extension_field: MAGIC,
                     cookie: self.cookies.bake(now, from),
                     extensions: Extensions::List(&[]),
@@ -495,7 +510,7 @@ impl Endpoint {
             peer_version: offer.parameters.map_or(0, |parameters| parameters.version),
             handshake_version: handshake.version,
             stream_id: offer.stream_id.clone(),
-            encrypted: offer.encrypted,
+            encrypted: offer.key_request.is_some(),
             group: offer.group,
         });
         self.waiting

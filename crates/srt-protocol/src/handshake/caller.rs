@@ -1,6 +1,6 @@
 //! Induction to Conclusion, the caller's side (draft §4.3.1).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     RejectReason,
@@ -10,11 +10,13 @@ use super::{
 use crate::{
     config::Config,
     connection::Negotiated,
-    link::LinkParameters,
+    entropy::Entropy,
+    link::{Keys, LinkParameters},
     packet::{Control, ControlPacket, EXT_HSREQ, Extensions, Handshake, HandshakeKind, MAGIC},
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
 };
+use srt_crypto::KeyLength;
 
 /// Time between two tries of the same step.
 const RETRY: Micros = Micros::from_millis(250);
@@ -37,31 +39,45 @@ pub(crate) struct Caller {
     sent: Option<(Instant, bool)>,
     /// How long the answer to the induction took; unknown where it may be the answer to any of several.
     rtt: Option<Micros>,
+    entropy: Arc<dyn Entropy>,
 }
 
 #[derive(Debug)]
 enum Step {
     Induction,
-    Conclusion { cookie: u32 },
+    Conclusion {
+        cookie: u32,
+        /// Taken when it ends.
+        keys: Option<Keys>,
+    },
+}
+
+/// What a handshake agreed, for a link and what it carries.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) negotiated: Negotiated,
+    pub(crate) link: LinkParameters,
+    pub(crate) keys: Keys,
 }
 
 /// What a packet of the listener made of the handshake.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Continues,
-    Established(Box<(Negotiated, LinkParameters, Agreement)>),
+    Established(Box<Agreed>),
     Rejected(RejectReason),
     /// The listener accepted, and what it says does not go with our options.
     Declined(RejectReason),
 }
 
 impl Caller {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         now: Instant,
         id: SocketId,
         isn: SeqNumber,
         peer: SocketAddr,
         local_ip: Option<std::net::IpAddr>,
+        entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self {
             id,
@@ -73,6 +89,7 @@ impl Caller {
             send_at: now,
             sent: None,
             rtt: None,
+            entropy,
         }
     }
 
@@ -105,12 +122,14 @@ impl Caller {
             extensions: Extensions::List(&[]),
         };
         let timestamp = Timestamp::from_elapsed(now.saturating_since(self.started));
-        match self.step {
+        match &self.step {
             Step::Induction => write(timestamp, base, out),
-            Step::Conclusion { cookie } => {
-                with_request(config, negotiate::offer(config), |field, extensions| {
+            &Step::Conclusion { cookie, ref keys } => {
+                let request = keys.as_ref().and_then(Keys::request);
+                with_request(config, negotiate::offer(config), request, |field, extensions| {
                     let conclusion = Handshake {
                         version: HANDSHAKE_VERSION,
+                        encryption: advertised(config),
                         extension_field: field,
                         kind: HandshakeKind::Conclusion,
                         cookie,
@@ -133,9 +152,15 @@ impl Caller {
                     return Outcome::Rejected(RejectReason::Version);
                 }
                 self.rtt = self.sent.filter(|sent| sent.1).map(|sent| now.saturating_since(sent.0));
-                self.step = Step::Conclusion { cookie: answer.cookie };
-                self.send_at = now;
-                Outcome::Continues
+                let wanted = KeyLength::try_from(usize::from(answer.encryption) * 8).ok();
+                match Keys::initiator(config, wanted, &self.entropy) {
+                    Ok(keys) => {
+                        self.step = Step::Conclusion { cookie: answer.cookie, keys: Some(keys) };
+                        self.send_at = now;
+                        Outcome::Continues
+                    }
+                    Err(reason) => Outcome::Rejected(reason),
+                }
             }
             (Step::Conclusion { .. }, HandshakeKind::Conclusion) => match self.conclude(config, answer) {
                 Ok(established) => Outcome::Established(Box::new(established)),
@@ -145,11 +170,7 @@ impl Caller {
         }
     }
 
-    fn conclude(
-        &self,
-        config: &Config,
-        answer: &Handshake<'_>,
-    ) -> Result<(Negotiated, LinkParameters, Agreement), RejectReason> {
+    fn conclude(&mut self, config: &Config, answer: &Handshake<'_>) -> Result<Agreed, RejectReason> {
         if answer.version != HANDSHAKE_VERSION || answer.extension_field & EXT_HSREQ == 0 {
             return Err(RejectReason::Rogue);
         }
@@ -160,9 +181,13 @@ impl Caller {
         }
         let congestion = offer.congestion.as_deref();
         let agreed = negotiate::agree(config, Role::Initiator, answer, &parameters, congestion)?;
+        let Step::Conclusion { keys, .. } = &mut self.step else { return Err(RejectReason::Rogue) };
+        let mut keys = keys.take().unwrap_or_else(Keys::none);
+        keys.on_handshake_answer(offer.key_answer.as_deref(), agreed.peer_version)?;
         Ok(establish(
             config,
             &agreed,
+            keys,
             Ends {
                 local_id: self.id,
                 peer_id: answer.socket_id,
@@ -199,11 +224,7 @@ pub(crate) struct Ends {
 }
 
 /// Puts ends and agreement together.
-pub(crate) fn establish(
-    config: &Config,
-    agreed: &Agreement,
-    ends: Ends,
-) -> (Negotiated, LinkParameters, Agreement) {
+pub(crate) fn establish(config: &Config, agreed: &Agreement, keys: Keys, ends: Ends) -> Agreed {
     let ipv6 = ends.peer.is_ipv6() && ends.peer.ip().to_canonical().is_ipv6();
     let negotiated = Negotiated {
         peer_version: agreed.peer_version,
@@ -212,7 +233,8 @@ pub(crate) fn establish(
         send_isn: ends.send_isn,
         receive_isn: ends.receive_isn,
         mss: agreed.mss,
-        payload_size: payload_size(config, agreed, ipv6),
+        payload_size: payload_size(config, agreed, ipv6, keys.tag_len()),
+        encryption: keys.cipher(),
         flow_window: agreed.flow_window,
         stream_id: ends.stream_id,
         our_ip: ends.our_ip,
@@ -235,5 +257,10 @@ pub(crate) fn establish(
         peer_flags_retransmissions: agreed.peer_flags_retransmissions,
         first_rtt: ends.first_rtt,
     };
-    (negotiated, link, *agreed)
+    Agreed { negotiated, link, keys }
+}
+
+/// The key length that is asked for, as handshakes say it: 2, 3, 4 for 16, 24, 32 bytes, 0 for none in particular.
+pub(crate) fn advertised(config: &Config) -> u16 {
+    config.key_length().map_or(0, |length| u16::try_from(length.bytes() / 8).unwrap_or(0))
 }

@@ -3,7 +3,10 @@
 use super::{RejectReason, negotiate::Agreement};
 use crate::{
     config::Config,
-    packet::{EXT_CONFIG, EXT_HSREQ, Extension, Extensions, GroupInfo, Handshake, SrtParameters, WireString},
+    packet::{
+        EXT_CONFIG, EXT_HSREQ, EXT_KMREQ, Extension, Extensions, GroupInfo, Handshake, SrtParameters,
+        WireString,
+    },
 };
 
 /// The version of the handshake (HSv5).
@@ -18,8 +21,9 @@ pub(crate) struct Offer {
     pub(crate) congestion: Option<Vec<u8>>,
     pub(crate) filter: Option<Vec<u8>>,
     pub(crate) group: Option<GroupInfo>,
-    /// It offers a key.
-    pub(crate) encrypted: bool,
+    /// The KMREQ, and the KMRSP.
+    pub(crate) key_request: Option<Vec<u8>>,
+    pub(crate) key_answer: Option<Vec<u8>>,
 }
 
 impl Offer {
@@ -30,7 +34,13 @@ impl Offer {
             match extension.map_err(|_| RejectReason::Rogue)? {
                 Extension::HandshakeRequest(parameters) if request => offer.parameters = Some(parameters),
                 Extension::HandshakeResponse(parameters) if !request => offer.parameters = Some(parameters),
-                Extension::KeyMaterialRequest(_) => offer.encrypted = true,
+                // libsrt looks at the first of them.
+                Extension::KeyMaterialRequest(content) if request => {
+                    offer.key_request.get_or_insert_with(|| content.to_vec());
+                }
+                Extension::KeyMaterialResponse(content) if !request => {
+                    offer.key_answer.get_or_insert_with(|| content.to_vec());
+                }
                 Extension::StreamId(text) => offer.stream_id = text.decode(),
                 Extension::Congestion(text) => offer.congestion = Some(text.decode()),
                 Extension::Filter(text) => offer.filter = Some(text.decode()),
@@ -46,6 +56,7 @@ impl Offer {
 pub(crate) fn with_request<R>(
     config: &Config,
     parameters: SrtParameters,
+    key_request: Option<&[u8]>,
     write: impl FnOnce(u16, Extensions<'_>) -> R,
 ) -> R {
     let mut blocks = vec![Extension::HandshakeRequest(parameters)];
@@ -57,6 +68,10 @@ pub(crate) fn with_request<R>(
     if config.congestion() != "live" {
         blocks.push(Extension::Congestion(WireString::new(config.congestion().as_bytes())));
         field |= EXT_CONFIG;
+    }
+    if let Some(request) = key_request {
+        blocks.push(Extension::KeyMaterialRequest(request));
+        field |= EXT_KMREQ;
     }
     write(field, Extensions::List(&blocks))
 }
@@ -80,16 +95,13 @@ pub(crate) fn rejection<'a>(request: &Handshake<'_>, reason: RejectReason) -> Ha
 
 /// What the two facts of an agreement that rejects nothing are for the other side: none.
 pub(crate) fn refuses(offer: &Offer) -> Option<RejectReason> {
-    if offer.encrypted {
-        return Some(RejectReason::Unsecure);
-    }
     offer.filter.is_some().then_some(RejectReason::Filter)
 }
 
 /// The longest payload that may be sent, in bytes.
-pub(crate) fn payload_size(config: &Config, agreed: &Agreement, ipv6: bool) -> usize {
+pub(crate) fn payload_size(config: &Config, agreed: &Agreement, ipv6: bool, tag: usize) -> usize {
     let headers = crate::packet::HEADER_SIZE + crate::packet::UDP_IP_OVERHEAD + if ipv6 { 20 } else { 0 };
-    let fits = (agreed.mss as usize).saturating_sub(headers);
+    let fits = (agreed.mss as usize).saturating_sub(headers + tag);
     match config.payload_size() {
         0 => fits,
         wanted => wanted.min(fits),

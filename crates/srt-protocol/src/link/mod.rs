@@ -7,6 +7,7 @@
 mod ack;
 mod counters;
 mod gaps;
+pub(crate) mod keys;
 mod loss;
 mod pacing;
 mod rate;
@@ -25,12 +26,17 @@ use self::{
     rate::{Capacity, ReceiveRate},
     sent::SentLog,
 };
-pub use self::{counters::LinkCounters, pacing::TokenBucket, rtt::Rtt};
+pub use self::{
+    counters::LinkCounters,
+    keys::{KeyCounters, Keys},
+    pacing::TokenBucket,
+    rtt::Rtt,
+};
 use crate::{
     config::Config,
     packet::{
-        Ack, AckDetail, Control, ControlPacket, DataHeader, DropRequest, HEADER_SIZE, KeyFlag, LossReport,
-        UDP_IP_OVERHEAD,
+        Ack, AckDetail, Control, ControlPacket, DataHeader, DropRequest, HEADER_SIZE, KMREQ, KMRSP,
+        LossReport, UDP_IP_OVERHEAD,
     },
     stream::{DriftTracer, ReceiveBuffer, SendBuffer, SeqRange, count},
     time::{Instant, Micros},
@@ -144,6 +150,8 @@ pub enum Timer {
     TailProbe,
     /// A second copy leaves.
     SecondCopy,
+    /// A message about keys is due.
+    KeyMaterial,
     /// The oldest packet is too late.
     TooLate,
     /// The orderly end goes on.
@@ -208,6 +216,7 @@ pub struct Link {
     rate: ReceiveRate,
     capacity: Capacity,
     drift: Option<DriftTracer>,
+    keys: Keys,
     // answers that wait
     ackacks: VecDeque<u32>,
     drop_requests: VecDeque<DropRequest>,
@@ -218,6 +227,12 @@ impl Link {
     /// A link that just came up at `now`.
     #[must_use]
     pub fn new(now: Instant, parameters: LinkParameters, config: &Config) -> Self {
+        Self::with_keys(now, parameters, config, Keys::none())
+    }
+
+    /// The same with the keys that the handshake agreed on.
+    #[must_use]
+    pub fn with_keys(now: Instant, parameters: LinkParameters, config: &Config, keys: Keys) -> Self {
         let room = config.receive_buffer_packets() as usize;
         Self {
             nak_report: config.nak_report(),
@@ -242,6 +257,7 @@ impl Link {
             rate: ReceiveRate::default(),
             capacity: Capacity::default(),
             drift: config.drift_tracer().then(DriftTracer::default),
+            keys,
             ackacks: VecDeque::new(),
             drop_requests: VecDeque::new(),
             nak_ranges: Vec::new(),
@@ -312,6 +328,31 @@ impl Link {
             || next != self.gaps.next()
             || receive.available(next) < receive.capacity() / 2;
         self.ack.on_data(now, hurry);
+    }
+
+    /// KMREQ or KMRSP came, or another message of an extension.
+    pub(crate) fn on_user_defined(&mut self, now: Instant, subtype: u16, content: &[u8]) {
+        match subtype {
+            KMREQ => self.keys.on_request(now, content),
+            KMRSP => self.keys.on_answer(content),
+            _ => self.on_ignored(),
+        }
+    }
+
+    /// Decrypts the payload of a packet, where it is encrypted; `None` where it is of no use.
+    pub(crate) fn open<'p>(
+        &mut self,
+        header: &DataHeader,
+        payload: &'p [u8],
+        plain: &'p mut Vec<u8>,
+    ) -> Option<&'p [u8]> {
+        self.keys.open(header, payload, plain)
+    }
+
+    /// The keys.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// A data packet came that there is no room for.
@@ -493,6 +534,11 @@ impl Link {
 
     /// Appends the next control packet that is due at `now`; false where there is none.
     pub fn poll_control(&mut self, now: Instant, receive: &ReceiveBuffer, out: &mut Vec<u8>) -> bool {
+        if let Some(message) = self.keys.poll(now, &self.rtt) {
+            let (subtype, content) = (message.subtype, &message.content[..]);
+            self.write(now, Control::UserDefined { subtype, info: 0, content }, out);
+            return true;
+        }
         if let Some(number) = self.ackacks.pop_front() {
             self.write(now, Control::AckAck { number }, out);
             return true;
@@ -570,7 +616,19 @@ impl Link {
         self.probe_from = now + self.probe_wait;
     }
 
-    /// Appends the packet `seq` of the stream: for the first time, or again where this link carried it before.
+    /// Whether a packet may be sent for the first time, as far as keys go.
+    pub fn may_carry_new(&mut self, now: Instant) -> bool {
+        self.keys.may_carry(now, self.counters.received_packets == 0)
+    }
+
+    /// Bytes that encryption adds to a payload.
+    #[must_use]
+    pub fn tag_len(&self) -> usize {
+        self.keys.tag_len()
+    }
+
+    /// Appends the packet `seq` of the stream: for the first time, or again where this link carried it before; then it is the same
+    /// to the bit, but for the R flag.
     ///
     /// False, and nothing written, where the stream does not hold it.
     pub fn write_data(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer, out: &mut Vec<u8>) -> bool {
@@ -580,14 +638,15 @@ impl Link {
             seq,
             boundary: packet.boundary,
             in_order: packet.in_order,
-            key: KeyFlag::None,
+            key: if again { self.keys.key_of(seq) } else { self.keys.on_new(seq, self.sent.first()) },
             retransmitted: again,
             msgno: packet.msgno,
             timestamp: packet.timestamp,
             destination: self.parameters.peer_id,
         };
-        out.extend_from_slice(&header.to_bytes());
-        out.extend_from_slice(payload);
+        if !self.keys.seal(&header, payload, out) {
+            return false;
+        }
         let wire_size = payload.len() + HEADER_SIZE + UDP_IP_OVERHEAD;
         self.pacing.spend(wire_size);
         self.counters.sent_packets += 1;
@@ -644,6 +703,7 @@ impl Link {
             Some(Deadline::new(self.idle_at(), Timer::PeerIdle)),
             self.probe(next_new).map(|(at, _)| Deadline::new(at, Timer::TailProbe)),
             self.resend_at(),
+            self.keys.next_timeout().map(|at| Deadline::new(at, Timer::KeyMaterial)),
         ];
         all.into_iter().fold(first, Deadline::earlier)
     }

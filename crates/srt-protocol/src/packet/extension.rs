@@ -10,6 +10,7 @@ use core::ops::BitOr;
 use core::slice;
 
 use super::control::halves;
+use super::key_material::{KMREQ, KMRSP};
 use super::{PacketError, put_words};
 
 /// The longest stream ID, in bytes. libsrt: `CSrtConfig::MAX_SID_LENGTH`.
@@ -439,8 +440,6 @@ const MAX_BLOCK_BYTES: usize = 4 * 0xFFFF;
 
 const HSREQ: u16 = 1;
 const HSRSP: u16 = 2;
-const KMREQ: u16 = 3;
-const KMRSP: u16 = 4;
 const SID: u16 = 5;
 const CONGESTION: u16 = 6;
 const FILTER: u16 = 7;

@@ -26,6 +26,7 @@ mod drop_request;
 mod error;
 mod extension;
 mod handshake;
+mod key_material;
 mod loss_report;
 
 pub use ack::{Ack, AckDetail};
@@ -38,6 +39,10 @@ pub use extension::{
     MAX_STREAM_ID_BYTES, SrtFlags, SrtParameters, WireString,
 };
 pub use handshake::{EXT_CONFIG, EXT_HSREQ, EXT_KMREQ, HANDSHAKE_SIZE, Handshake, HandshakeKind, MAGIC};
+pub use key_material::{
+    CarriedKeys, KEY_MATERIAL_MAX, KMREQ, KMRSP, KeyMaterial, KeyMaterialAnswer, KeyMaterialError, KmState,
+    Parity,
+};
 pub use loss_report::{LossRanges, LossReport};
 
 use crate::types::SocketId;

@@ -160,6 +160,13 @@ impl ReceiveBuffer {
         }
     }
 
+    /// Whether a packet of this number would be news: not played or given up yet, and not there.
+    #[must_use]
+    pub fn wants(&self, seq: SeqNumber) -> bool {
+        u64::try_from(seq.distance_from(self.next))
+            .is_ok_and(|distance| !self.slots.contains(self.position + distance))
+    }
+
     /// Takes a packet that came at `now`.
     pub fn insert(&mut self, now: Instant, header: &DataHeader, payload: &[u8]) -> Insertion {
         let time = self.observe(header.timestamp);

@@ -3,19 +3,21 @@
 use super::app::{Playing, Reader, Source, fill_payload};
 use super::clock::Clock;
 use super::net::Net;
-use super::random::{Random, digest, mix};
+use super::random::{Random, Seeded, digest, mix};
 use super::trace::{DroppedRange, Peaks, ReceivedMessage, Record, SentMessage};
 use srt_protocol::config::Config;
 use srt_protocol::connection::{
     CallerSetup, Connection, Event, RecvError, SendError, State, Transmit, TransmitBatch,
 };
 use srt_protocol::endpoint::{Endpoint, Incoming, Route};
+use srt_protocol::entropy::Entropy;
 use srt_protocol::handshake::RejectReason;
 use srt_protocol::stats::Stats;
 use srt_protocol::stream::Message;
 use srt_protocol::time::{Instant, Micros};
 use srt_protocol::types::{SeqNumber, SocketId};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What a listener's application does about a caller.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +139,7 @@ pub(crate) struct Node {
     party: Party,
     waiting: Vec<(Instant, Incoming)>,
     ids: Random,
+    entropy: Arc<dyn Entropy>,
     seed: u64,
     batch: TransmitBatch,
     sampled_us: u64,
@@ -149,11 +152,13 @@ impl Node {
         ids.fill(&mut secret);
         let uptime = Instant::from_micros(ids.bits() >> 16); // up to nine years
         let start = party.start.unwrap_or(uptime);
+        let entropy: Arc<dyn Entropy> = Arc::new(Seeded::new(seed, index));
         let segments = if ids.word() & 1 == 0 { 64 } else { 1 };
         Self {
             index,
             clock: Clock::new(start, party.ppm),
-            endpoint: Endpoint::new(secret),
+            endpoint: Endpoint::new(secret, Arc::clone(&entropy)),
+            entropy,
             sockets: Vec::new(),
             incoming: 0,
             incoming_peak: 0,
@@ -178,7 +183,8 @@ impl Node {
         let id = self.free_id();
         let random = SeqNumber::new(self.ids.word());
         let config = self.party.config.clone();
-        let setup = CallerSetup { config, peer, local_ip: None, id, isn: isn.unwrap_or(random) };
+        let (isn, entropy) = (isn.unwrap_or(random), Arc::clone(&self.entropy));
+        let setup = CallerSetup { config, peer, local_ip: None, id, isn, entropy };
         let connection = Connection::connect(now, setup);
         self.endpoint.register(id, peer);
         let name = format!("caller {}", self.index - 1);

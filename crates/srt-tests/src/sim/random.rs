@@ -1,6 +1,26 @@
 //! Where a run's chance comes from: one seed, split into as many independent streams as there are users.
 
 use std::num::NonZeroU64;
+use std::sync::{Mutex, PoisonError};
+
+use srt_protocol::entropy::{Entropy, NoEntropy};
+
+/// What the keys of a node are made of: the same in every run of a seed, and no secret at all.
+#[derive(Debug)]
+pub(crate) struct Seeded(Mutex<Random>);
+
+impl Seeded {
+    pub(crate) fn new(seed: u64, index: usize) -> Self {
+        Self(Mutex::new(Random::new(seed, &format!("keys of node {index}"))))
+    }
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+        Ok(())
+    }
+}
 
 /// A seeded generator (SplitMix64): small, fast, and the same on every machine.
 ///

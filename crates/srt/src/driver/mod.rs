@@ -24,6 +24,7 @@
 
 mod callbacks;
 mod carried;
+mod entropy;
 pub(crate) mod handover;
 mod inbox;
 pub(crate) mod listening;

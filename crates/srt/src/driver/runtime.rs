@@ -20,6 +20,7 @@ use srt_protocol::{
 
 use super::{
     callbacks::Callbacks,
+    entropy::System,
     handover::Handover,
     inbox::{Command, Inbox},
     listening::{Hook, Listening},
@@ -185,7 +186,8 @@ impl Runtime {
         let id = port.allot_id()?;
         let isn = SeqNumber::new(random_u32()?);
         let handover = Arc::new(Handover::new(id, peer, port.local(), config.clone(), Arc::clone(&inbox)));
-        let setup = Box::new(CallerSetup { config, peer, local_ip: None, id, isn });
+        let setup =
+            Box::new(CallerSetup { config, peer, local_ip: None, id, isn, entropy: Arc::new(System) });
         inbox
             .send(Command::Connect { handover: Arc::clone(&handover), lease, setup })
             .map_err(|_| Error::RuntimeDown)?;

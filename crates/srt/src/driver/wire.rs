@@ -15,6 +15,7 @@ use srt_protocol::{
 };
 
 use super::{
+    entropy::System,
     listening::Listening,
     port::{Lease, PortShared},
 };
@@ -75,7 +76,7 @@ impl Wire {
         Self {
             shared,
             socket,
-            endpoint: Endpoint::new(cookie_secret),
+            endpoint: Endpoint::new(cookie_secret, Arc::new(System)),
             listening: None,
             routes: HashMap::default(),
             outbox: VecDeque::new(),

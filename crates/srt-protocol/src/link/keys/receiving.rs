@@ -1,0 +1,150 @@
+//! The keys of the peer: what it announced, and what its packets are opened with.
+
+use srt_crypto::{CipherMode, Kek, KeyLength, Passphrase, PayloadKey, Salt, Sek};
+
+use super::{sending::SendKeys, understood};
+use crate::{
+    packet::{CarriedKeys, DataHeader, HEADER_SIZE, KmState, Parity},
+    time::{Instant, Micros},
+    types::SeqNumber,
+};
+
+/// A key of the peer, and what announced it.
+#[derive(Debug)]
+struct Known {
+    key: PayloadKey,
+    sek: Sek,
+    salt: Salt,
+    message: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct ReceiveKeys {
+    passphrase: Option<Passphrase>,
+    /// The cipher; whatever comes first where it is not set.
+    mode: Option<CipherMode>,
+    /// By [`Parity`].
+    keys: [Option<Known>; 2],
+    /// What the last salt made of the passphrase: it takes half a millisecond.
+    kek: Option<(Salt, KeyLength, Kek)>,
+    /// The newest packet that could be opened, and the key it came under.
+    newest: Option<(Parity, SeqNumber)>,
+    /// Other salts that may still be looked at, and since when.
+    derivations: u32,
+    derived_at: Instant,
+}
+
+/// Salts looked at in one go. A peer has one, which it keeps.
+const DERIVATIONS: u32 = 4;
+/// Time after which one more may be.
+const DERIVATION_PERIOD: Micros = Micros::from_secs(1);
+
+impl ReceiveKeys {
+    pub(super) const fn new(passphrase: Option<Passphrase>, mode: Option<CipherMode>) -> Self {
+        Self {
+            passphrase,
+            mode,
+            keys: [None, None],
+            kek: None,
+            newest: None,
+            derivations: DERIVATIONS,
+            derived_at: Instant::from_micros(0),
+        }
+    }
+
+    /// The responder sends under the caller's first key, unless it announces one of its own.
+    pub(super) fn share(&mut self, send: &SendKeys) {
+        let (salt, length, kek, sek, key) = send.first();
+        self.kek = Some((salt, length, kek.clone()));
+        let message = send.first_message().to_vec();
+        self.keys[Parity::Even as usize] = Some(Known { key: key.clone(), sek: sek.clone(), salt, message });
+    }
+
+    /// The peer did not understand that key.
+    pub(super) fn forget(&mut self) {
+        self.keys = [None, None];
+    }
+
+    pub(super) const fn mode(&self) -> Option<CipherMode> {
+        self.mode
+    }
+
+    /// What a responder takes over: the even key, with salt and KEK.
+    pub(super) fn first(&self) -> Option<(Salt, KeyLength, &Kek, &Sek, &PayloadKey, &[u8])> {
+        let known = self.keys[Parity::Even as usize].as_ref()?;
+        let (salt, length, kek) = self.kek.as_ref()?;
+        Some((*salt, *length, kek, &known.sek, &known.key, &known.message))
+    }
+
+    /// Takes a KMREQ; the error is the state that libsrt tells for what is wrong with it. Nothing is changed then.
+    pub(super) fn accept(&mut self, now: Instant, message: &[u8]) -> Result<(), KmState> {
+        if self.keys.iter().flatten().any(|known| known.message == message) {
+            return Ok(()); // its answer was lost
+        }
+        let material = understood(message)?;
+        let passphrase = self.passphrase.as_ref().ok_or(KmState::NoSecret)?;
+        if self.mode.is_some_and(|mode| mode != material.mode) {
+            return Err(KmState::BadCryptoMode);
+        }
+        let (salt, length) = (material.salt, material.key_length);
+        let kek = match &self.kek {
+            Some((known_salt, known_length, kek)) if (*known_salt, *known_length) == (salt, length) => {
+                kek.clone()
+            }
+            _ => {
+                let regained =
+                    now.saturating_since(self.derived_at).as_micros() / DERIVATION_PERIOD.as_micros();
+                let regained = u32::try_from(regained).unwrap_or(DERIVATIONS);
+                let left = self.derivations.saturating_add(regained).min(DERIVATIONS);
+                if left == 0 {
+                    return Err(KmState::BadSecret);
+                }
+                (self.derivations, self.derived_at) = (left - 1, now);
+                Kek::derive(passphrase, &salt, length)
+            }
+        };
+        let seks = match material.keys {
+            CarriedKeys::One(parity) => {
+                let sek = kek.unwrap(material.wrapped).map_err(|_| KmState::BadSecret)?;
+                [Some((parity, sek)), None]
+            }
+            CarriedKeys::Both => {
+                let (even, odd) = kek.unwrap_both(material.wrapped).map_err(|_| KmState::BadSecret)?;
+                [Some((Parity::Even, even)), Some((Parity::Odd, odd))]
+            }
+        };
+        for (parity, sek) in seks.iter().flatten() {
+            let other = self.keys[*parity as usize]
+                .as_ref()
+                .is_some_and(|known| known.sek != *sek || known.salt != salt);
+            if other && self.newest.is_some_and(|(in_use, _)| in_use == *parity) {
+                return Err(KmState::BadSecret); // nobody replaces the key it sends under: this is a message of old
+            }
+        }
+        for (parity, sek) in seks.into_iter().flatten() {
+            let key = PayloadKey::new(material.mode, &sek, &salt).map_err(|_| KmState::BadSecret)?;
+            self.keys[parity as usize] = Some(Known { key, sek, salt, message: message.to_vec() });
+        }
+        self.kek = Some((salt, length, kek));
+        self.mode = Some(material.mode);
+        Ok(())
+    }
+
+    /// Decrypts a payload into `plain`.
+    pub(super) fn open<'p>(
+        &mut self,
+        header: &DataHeader,
+        associated: &[u8; HEADER_SIZE],
+        payload: &[u8],
+        plain: &'p mut Vec<u8>,
+    ) -> Option<&'p [u8]> {
+        let parity = Parity::of(header.key)?;
+        let known = self.keys[parity as usize].as_ref()?;
+        plain.resize(plain.len().max(payload.len()), 0);
+        let len = known.key.open_into(header.seq.value(), associated, payload, plain).ok()?;
+        if self.newest.is_none_or(|(_, newest)| header.seq.is_after(newest)) {
+            self.newest = Some((parity, header.seq));
+        }
+        plain.get(..len)
+    }
+}
