@@ -1,8 +1,9 @@
 //! Options that tell a fact of a socket in use, in the C API's numbers.
 
 use srt_protocol::{
-    config::{OptionValue, SocketOption},
+    config::{CipherMode, OptionValue, SocketOption},
     connection::{Negotiated, State},
+    packet::KmState,
     time::Micros,
 };
 
@@ -40,8 +41,25 @@ pub(crate) fn agreed(option: SocketOption, agreed: &Negotiated) -> Option<Option
         SocketOption::Latency | SocketOption::RcvLatency => millis(agreed.receiver_latency),
         SocketOption::PeerLatency => millis(agreed.peer_latency),
         SocketOption::StreamId => OptionValue::Text(agreed.stream_id.clone()),
+        SocketOption::PbKeyLen => count(agreed.encryption?.1.bytes() as u64),
+        SocketOption::CryptoMode => OptionValue::I32(match agreed.encryption?.0 {
+            CipherMode::Ctr => 1,
+            CipherMode::Gcm => 2,
+        }),
         _ => return None,
     })
+}
+
+/// SRTO_KMSTATE, SRTO_SNDKMSTATE, SRTO_RCVKMSTATE: numbers of `SRT_KM_STATE`. KMSTATE is that of the direction which SENDER says.
+pub(crate) fn km_state(option: SocketOption, sender: bool, keys: (KmState, KmState)) -> Option<OptionValue> {
+    let state = match option {
+        SocketOption::SndKmState => keys.0,
+        SocketOption::RcvKmState => keys.1,
+        SocketOption::KmState if sender => keys.0,
+        SocketOption::KmState => keys.1,
+        _ => return None,
+    };
+    Some(OptionValue::I32(state as i32))
 }
 
 /// The facts of a socket that is not connected.

@@ -83,6 +83,8 @@ pub use srt_protocol::{
     connection::{ConnectionError, Negotiated, State},
     endpoint::EndpointStats,
     handshake::RejectReason,
+    link::{KeyCounters, KeyReport},
+    packet::KmState,
     stats::{StatValue, Stats},
     stream::{Message, Received, Sent},
     time::{Instant, Micros},

@@ -6,6 +6,7 @@ use srt_protocol::{
     config::{OptionValue, SocketOption},
     connection::{ConnectionError, Negotiated, State},
     handshake::RejectReason,
+    link::KeyReport,
     stats::Stats,
     stream::{Message, Received, Sent},
     types::SocketId,
@@ -316,6 +317,12 @@ impl SrtSocket {
     #[must_use]
     pub fn stats_instantaneous(&self, clear: bool) -> Stats {
         self.handover().stats(clear, true)
+    }
+
+    /// How the exchange of keys stands: SNDKMSTATE, RCVKMSTATE, and what was counted of it. At most 50 ms old.
+    #[must_use]
+    pub fn keys(&self) -> KeyReport {
+        self.handover().keys()
     }
 
     /// Our number of the connection, which stands in every packet the peer sends.

@@ -20,7 +20,7 @@ pub use stream_id::{
 };
 pub use value::{Linger, OptionValue};
 
-use srt_crypto::{CipherMode, KeyLength, Passphrase};
+pub use srt_crypto::{CipherMode, KeyLength, Passphrase};
 use zeroize::Zeroizing;
 
 use crate::time::Micros;

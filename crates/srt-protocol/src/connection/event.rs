@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use srt_crypto::{CipherMode, KeyLength};
 
 use super::ConnectionError;
-use crate::{stream::Skipped, time::Micros, types::SeqNumber};
+use crate::{packet::KmState, stream::Skipped, time::Micros, types::SeqNumber};
 
 /// What both sides agreed in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Negotiated {
     pub payload_size: usize,
     /// Cipher and key length of what we send; `None` where it is not encrypted.
     pub encryption: Option<(CipherMode, KeyLength)>,
+    /// How the exchange of keys ended in the handshake, for what we send and for what we receive.
+    pub km_states: (KmState, KmState),
     /// Packets the peer takes before it acknowledges.
     pub flow_window: u32,
     /// StreamID of the caller.

@@ -87,6 +87,7 @@ impl Established {
             receive_latency: negotiated.receiver_latency.unwrap_or_default(),
             send_buffer: (send_size, self.averages.send.size),
             receive_buffer: (receive_size, self.averages.receive.size),
+            keys: link.keys().report(),
         }
     }
 

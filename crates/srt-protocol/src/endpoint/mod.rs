@@ -330,6 +330,7 @@ impl Endpoint {
             Err(reason) => {
                 self.stats.rejected += 1;
                 self.answer_rejection(key.0, waiting.local_ip, request, reason);
+                self.remember_rejection(now, key, reason);
                 return Err(AcceptError::Rejected(reason));
             }
         };
@@ -377,9 +378,7 @@ impl Endpoint {
     pub fn reject(&mut self, now: Instant, incoming: &Incoming, reason: RejectReason) {
         let key = (incoming.peer, incoming.peer_id);
         if let Some(waiting) = self.waiting.remove(&key) {
-            if self.rejected.len() < REJECTED_MAX {
-                self.rejected.insert(key, (reason, now + REJECTED_FOR));
-            }
+            self.remember_rejection(now, key, reason);
             self.answer_rejection(key.0, waiting.local_ip, &waiting.request, reason);
         }
     }
@@ -527,6 +526,13 @@ impl Endpoint {
         }
         let answer = Answer { to: key.0, from: accepted.local_ip, datagram };
         self.queue(answer);
+    }
+
+    /// Notes what a repetition of the conclusion is answered with.
+    fn remember_rejection(&mut self, now: Instant, key: CallerKey, reason: RejectReason) {
+        if self.rejected.len() < REJECTED_MAX {
+            self.rejected.insert(key, (reason, now + REJECTED_FOR));
+        }
     }
 
     fn answer_rejection(

@@ -235,6 +235,7 @@ pub(crate) fn establish(config: &Config, agreed: &Agreement, keys: Keys, ends: E
         mss: agreed.mss,
         payload_size: payload_size(config, agreed, ipv6, keys.tag_len()),
         encryption: keys.cipher(),
+        km_states: (keys.report().send_state, keys.report().receive_state),
         flow_window: agreed.flow_window,
         stream_id: ends.stream_id,
         our_ip: ends.our_ip,

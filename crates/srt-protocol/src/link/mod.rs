@@ -28,7 +28,7 @@ use self::{
 };
 pub use self::{
     counters::LinkCounters,
-    keys::{KeyCounters, Keys},
+    keys::{KeyCounters, KeyReport, Keys},
     pacing::TokenBucket,
     rtt::Rtt,
 };

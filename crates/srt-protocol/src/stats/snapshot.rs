@@ -3,6 +3,7 @@
 
 use super::Stats;
 use crate::{
+    link::KeyReport,
     packet::{HEADER_SIZE, UDP_IP_OVERHEAD},
     time::{Instant, Micros},
 };
@@ -44,6 +45,7 @@ pub struct Snapshot {
     /// The buffers, now and averaged over about a second.
     pub(crate) send_buffer: (BufferSize, BufferSize),
     pub(crate) receive_buffer: (BufferSize, BufferSize),
+    pub(crate) keys: KeyReport,
 }
 
 /// Everything that is counted. Pairs are packets and bytes of payload, or sent and received.
@@ -89,6 +91,12 @@ impl Snapshot {
     #[must_use]
     pub const fn at(&self) -> Instant {
         self.at
+    }
+
+    /// How its keys stand.
+    #[must_use]
+    pub const fn keys(&self) -> KeyReport {
+        self.keys
     }
 
     /// Packets in the receive buffer.

@@ -12,6 +12,7 @@ use srt_protocol::connection::{
 use srt_protocol::endpoint::{Endpoint, Incoming, Route};
 use srt_protocol::entropy::Entropy;
 use srt_protocol::handshake::RejectReason;
+use srt_protocol::link::KeyReport;
 use srt_protocol::stats::Stats;
 use srt_protocol::stream::Message;
 use srt_protocol::time::{Instant, Micros};
@@ -224,6 +225,7 @@ impl Node {
             peaks: Peaks::default(),
             state: None,
             stats: Stats::default(),
+            keys: KeyReport::default(),
             faults: Vec::new(),
         };
         self.sockets.push(Socket {
@@ -645,6 +647,7 @@ impl Socket {
 
     pub(crate) fn finish(mut self, now: Instant) -> Record {
         self.record.stats = self.connection.stats_instantaneous(now, false);
+        self.record.keys = self.connection.snapshot(now).keys();
         self.record.state = Some(self.connection.state());
         self.record
     }

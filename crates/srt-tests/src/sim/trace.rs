@@ -7,6 +7,7 @@ use srt_impair::Counters;
 use srt_protocol::config::Config;
 use srt_protocol::connection::{ConnectionError, Negotiated, State};
 use srt_protocol::endpoint::EndpointStats;
+use srt_protocol::link::KeyReport;
 use srt_protocol::stats::Stats;
 use srt_protocol::time::Instant;
 use srt_protocol::types::{MsgNumber, SeqNumber};
@@ -121,6 +122,8 @@ pub struct Record {
     pub state: Option<State>,
     /// The last word of its statistics.
     pub stats: Stats,
+    /// How its keys stood.
+    pub keys: KeyReport,
     /// Broken promises of the core towards its driver, noticed while running.
     pub faults: Vec<String>,
 }

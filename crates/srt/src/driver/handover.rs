@@ -17,6 +17,7 @@ use std::{
 use srt_protocol::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     connection::{ConnectionError, Negotiated, State},
+    link::KeyReport,
     stats::{Interval, Snapshot, Stats},
     stream::{Message, Received, Sent},
     time::Instant,
@@ -380,6 +381,10 @@ impl Handover {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn keys(&self) -> KeyReport {
+        self.figures().snapshot.as_ref().map(|now| now.keys()).unwrap_or_default()
+    }
+
     pub(crate) fn option(self: &Arc<Self>, option: SocketOption) -> Result<OptionValue, ConfigError> {
         if option == SocketOption::RcvData {
             let held = self.figures().snapshot.as_ref().map_or(0, |now| now.receive_buffer_packets());
@@ -388,7 +393,13 @@ impl Handover {
         }
         let state = self.state();
         let readiness = self.readiness();
+        let published =
+            self.figures().snapshot.as_ref().map(|now| (now.keys().send_state, now.keys().receive_state));
         let inner = self.lock();
+        let keys = published.or_else(|| inner.negotiated.as_deref().map(|agreed| agreed.km_states));
+        if let Some(value) = keys.and_then(|keys| facts::km_state(option, inner.config.sender(), keys)) {
+            return Ok(value);
+        }
         let waiting = u64::from(inner.config.send_buffer_packets()).saturating_sub(inner.room as u64);
         match option {
             SocketOption::State => Ok(facts::state(state, readiness.error)),

@@ -39,6 +39,18 @@ pub struct Keys {
     counters: KeyCounters,
 }
 
+/// How the keys of a connection stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyReport {
+    /// The exchange for what we send (SNDKMSTATE).
+    pub send_state: KmState,
+    /// The exchange for what we receive (RCVKMSTATE).
+    pub receive_state: KmState,
+    /// What was counted.
+    pub counters: KeyCounters,
+}
+
 /// What is counted of the exchange of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -248,6 +260,7 @@ impl Keys {
             return Some(KeyMessage { subtype: KMRSP, content });
         }
         let content = self.send.as_mut().filter(|_| self.send_state == KmState::Secured)?.poll(now, rtt)?;
+        self.receive.shun(&content);
         self.counters.requests_sent += 1;
         Some(KeyMessage { subtype: KMREQ, content })
     }
@@ -332,22 +345,16 @@ impl Keys {
 
     // ---- what it knows -----------------------------------------------------------------------------------------
 
-    /// How the exchange stands for what we send (SNDKMSTATE) and for what we receive (RCVKMSTATE).
+    /// How the exchange stands, and what was counted.
     #[must_use]
-    pub const fn states(&self) -> (KmState, KmState) {
-        (self.send_state, self.receive_state)
+    pub const fn report(&self) -> KeyReport {
+        KeyReport { send_state: self.send_state, receive_state: self.receive_state, counters: self.counters }
     }
 
     /// The cipher and the length of the keys of what we send.
     #[must_use]
     pub fn cipher(&self) -> Option<(CipherMode, KeyLength)> {
         self.send.as_ref().map(|send| (send.mode(), send.length()))
-    }
-
-    /// What was counted.
-    #[must_use]
-    pub const fn counters(&self) -> &KeyCounters {
-        &self.counters
     }
 }
 

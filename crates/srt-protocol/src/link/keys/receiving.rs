@@ -1,5 +1,10 @@
 //! The keys of the peer: what it announced, and what its packets are opened with.
 
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
 use srt_crypto::{CipherMode, Kek, KeyLength, Passphrase, PayloadKey, Salt, Sek};
 
 use super::{sending::SendKeys, understood};
@@ -16,6 +21,8 @@ struct Known {
     sek: Sek,
     salt: Salt,
     message: Vec<u8>,
+    /// Digest of the wrapped key in it: all of a message that nobody else can make.
+    wrapped: u64,
 }
 
 #[derive(Debug)]
@@ -25,6 +32,8 @@ pub(super) struct ReceiveKeys {
     mode: Option<CipherMode>,
     /// By [`Parity`].
     keys: [Option<Known>; 2],
+    /// Digests of wrapped keys that are not to be taken, oldest first: whoever overheard one could bring it again.
+    shunned: VecDeque<u64>,
     /// What the last salt made of the passphrase: it takes half a millisecond.
     kek: Option<(Salt, KeyLength, Kek)>,
     /// The newest packet that could be opened, and the key it came under.
@@ -34,6 +43,8 @@ pub(super) struct ReceiveKeys {
     derived_at: Instant,
 }
 
+/// Digests remembered.
+const SHUNNED_MAX: usize = 4_096;
 /// Salts looked at in one go. A peer has one, which it keeps.
 const DERIVATIONS: u32 = 4;
 /// Time after which one more may be.
@@ -45,6 +56,7 @@ impl ReceiveKeys {
             passphrase,
             mode,
             keys: [None, None],
+            shunned: VecDeque::new(),
             kek: None,
             newest: None,
             derivations: DERIVATIONS,
@@ -57,7 +69,9 @@ impl ReceiveKeys {
         let (salt, length, kek, sek, key) = send.first();
         self.kek = Some((salt, length, kek.clone()));
         let message = send.first_message().to_vec();
-        self.keys[Parity::Even as usize] = Some(Known { key: key.clone(), sek: sek.clone(), salt, message });
+        let wrapped = understood(&message).map_or(0, |material| digest_of(material.wrapped));
+        self.keys[Parity::Even as usize] =
+            Some(Known { key: key.clone(), sek: sek.clone(), salt, message, wrapped });
     }
 
     /// The peer did not understand that key.
@@ -82,6 +96,11 @@ impl ReceiveKeys {
             return Ok(()); // its answer was lost
         }
         let material = understood(message)?;
+        let wrapped = digest_of(material.wrapped);
+        if self.shunned.contains(&wrapped) || self.keys.iter().flatten().any(|known| known.wrapped == wrapped)
+        {
+            return Err(KmState::BadSecret); // somebody repeats what is over, or ours, or puts a key in another's place
+        }
         let passphrase = self.passphrase.as_ref().ok_or(KmState::NoSecret)?;
         if self.mode.is_some_and(|mode| mode != material.mode) {
             return Err(KmState::BadCryptoMode);
@@ -123,11 +142,39 @@ impl ReceiveKeys {
         }
         for (parity, sek) in seks.into_iter().flatten() {
             let key = PayloadKey::new(material.mode, &sek, &salt).map_err(|_| KmState::BadSecret)?;
-            self.keys[parity as usize] = Some(Known { key, sek, salt, message: message.to_vec() });
+            let before = self.keys[parity as usize].replace(Known {
+                key,
+                sek,
+                salt,
+                message: message.to_vec(),
+                wrapped,
+            });
+            let gone = before
+                .filter(|before| self.keys.iter().flatten().all(|known| known.message != before.message));
+            if let Some(gone) = gone {
+                self.shun_digest(gone.wrapped);
+            }
         }
         self.kek = Some((salt, length, kek));
         self.mode = Some(material.mode);
         Ok(())
+    }
+
+    /// `message` is never to be taken: it is one of ours, which somebody may send back.
+    pub(super) fn shun(&mut self, message: &[u8]) {
+        if let Ok(material) = understood(message) {
+            self.shun_digest(digest_of(material.wrapped));
+        }
+    }
+
+    fn shun_digest(&mut self, digest: u64) {
+        if self.shunned.contains(&digest) {
+            return;
+        }
+        if self.shunned.len() == SHUNNED_MAX {
+            self.shunned.pop_front();
+        }
+        self.shunned.push_back(digest);
     }
 
     /// Decrypts a payload into `plain`.
@@ -147,4 +194,10 @@ impl ReceiveKeys {
         }
         plain.get(..len)
     }
+}
+
+fn digest_of(wrapped: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    wrapped.hash(&mut hasher);
+    hasher.finish()
 }

@@ -32,8 +32,9 @@ struct Announcement {
     /// It is used as soon as it is confirmed, however much the one before was.
     at_once: bool,
     send_at: Instant,
-    /// Time to the next repetition, longer each time.
+    /// Time to the next repetition, and how often it was sent.
     wait: Micros,
+    tries: u32,
     first_sent_at: Option<Instant>,
 }
 
@@ -61,6 +62,10 @@ pub(super) struct SendKeys {
 
 /// The shortest time between two repetitions of a KMREQ.
 const REPEAT_MIN: Micros = Micros::from_millis(20);
+/// The same where nothing can be sent before the answer.
+const REPEAT_URGENT: Micros = Micros::from_millis(30);
+/// Tries after which repetitions become rarer. libsrt: gives up after 11.
+const TRIES: u32 = 8;
 /// The longest.
 const REPEAT_MAX: Micros = Micros::from_secs(1);
 /// A peer that has not confirmed our first own key for this long may never do so.
@@ -176,6 +181,7 @@ impl SendKeys {
             at_once,
             send_at: Instant::default(),
             wait: Micros::ZERO,
+            tries: 0,
             first_sent_at: None,
         });
         Ok(())
@@ -187,8 +193,13 @@ impl SendKeys {
         if announcement.send_at > now {
             return None;
         }
-        let least = (rtt.smoothed() * 3 / 2).clamp(REPEAT_MIN, REPEAT_MAX);
-        announcement.wait = (announcement.wait * 2).clamp(least, REPEAT_MAX);
+        // Packets wait for the first key of a responder, whose round trip was not measured yet.
+        let urgent = !self.ready;
+        let least =
+            if urgent { REPEAT_URGENT } else { (rtt.smoothed() * 3 / 2).clamp(REPEAT_MIN, REPEAT_MAX) };
+        let longer = if announcement.tries < TRIES { announcement.wait } else { announcement.wait * 2 };
+        announcement.wait = longer.clamp(least, REPEAT_MAX);
+        announcement.tries = announcement.tries.saturating_add(1);
         announcement.send_at = now + announcement.wait;
         announcement.first_sent_at.get_or_insert(now);
         Some(announcement.message.clone())

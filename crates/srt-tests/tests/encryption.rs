@@ -1,0 +1,372 @@
+//! Encrypted streams through bad networks: nothing lost for it, no keystream used twice, and nobody can take the keys away.
+
+use srt_protocol::config::{Config, Passphrase};
+use srt_protocol::connection::ConnectionError;
+use srt_protocol::handshake::RejectReason;
+use srt_protocol::packet::{
+    CarriedKeys, Control, Extension, KMREQ, KMRSP, KeyMaterial, KmState, Packet, Parity,
+};
+use srt_protocol::types::SeqNumber;
+use srt_tests::check;
+use srt_tests::sim::{
+    Link, Meddle, Passing, Run, Sim, Source, Way, caller, control, latency_ms, listener, mbps, ms, secs,
+    seeds, with,
+};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+const SECRET: &str = "a secret of the tests";
+
+fn encrypted(latency: i32, options: &[(&str, &str)]) -> Config {
+    let config = with(latency_ms(latency), "passphrase", SECRET);
+    options.iter().fold(config, |config, (name, value)| with(config, name, value))
+}
+
+/// Both ends send.
+fn world(seed: u64, link: Link, config: &Config) -> Sim {
+    Sim::new(
+        seed,
+        caller(config.clone()).offers(Source::live(mbps(4), secs(4))),
+        link,
+        listener(config.clone()).offers(Source::live(mbps(3), secs(4))),
+    )
+    .sparing_handshakes()
+}
+
+/// Somebody on the wire who knows the passphrase.
+#[derive(Default)]
+struct Watcher {
+    keys: HashMap<(bool, Parity), usize>,
+    seen: Vec<Vec<u8>>,
+    keks: HashMap<[u8; 16], srt_crypto::Kek>,
+    seks: Vec<(srt_crypto::Sek, [u8; 16])>,
+    /// Payload by key and number.
+    payloads: HashMap<(usize, SeqNumber), Vec<u8>>,
+    /// Keys that packets of either way went under.
+    used: [Vec<usize>; 2],
+    plain: u64,
+    encrypted: u64,
+    faults: Vec<String>,
+}
+
+impl Watcher {
+    fn new() -> Rc<RefCell<Self>> {
+        Rc::default()
+    }
+
+    fn look(&mut self, passing: &Passing<'_>) {
+        let there = passing.way == Way::ToListener;
+        match Packet::parse(passing.datagram) {
+            Ok(Packet::Data(data)) => {
+                let Some(parity) = Parity::of(data.header.key) else {
+                    self.plain += 1;
+                    return;
+                };
+                self.encrypted += 1;
+                let Some(&key) = self.keys.get(&(there, parity)) else {
+                    self.faults
+                        .push(format!("%{} goes under a key that was never announced", data.header.seq));
+                    return;
+                };
+                let used = &mut self.used[usize::from(there)];
+                if used.last() != Some(&key) {
+                    used.push(key);
+                }
+                let before = self.payloads.insert((key, data.header.seq), data.payload.to_vec());
+                if before.is_some_and(|before| before != data.payload) {
+                    self.faults.push(format!("%{} and key {key} encrypt two payloads", data.header.seq));
+                }
+            }
+            Ok(Packet::Control(packet)) => match packet.control {
+                Control::UserDefined { subtype: KMREQ, content, .. } => self.learn(content, &[there]),
+                Control::Handshake(handshake) => {
+                    for extension in handshake.extensions.iter().flatten() {
+                        if let Extension::KeyMaterialRequest(content) = extension {
+                            // The responder may take it over.
+                            self.learn(content, &[true, false]);
+                        }
+                    }
+                }
+                _ => {}
+            },
+            Err(_) => {}
+        }
+    }
+
+    fn learn(&mut self, content: &[u8], ways: &[bool]) {
+        if self.seen.iter().any(|seen| seen == content) {
+            return;
+        }
+        self.seen.push(content.to_vec());
+        let material = KeyMaterial::parse(content).expect("we write what can be read");
+        let passphrase = Passphrase::new(SECRET.as_bytes()).unwrap();
+        let kek = self
+            .keks
+            .entry(material.salt)
+            .or_insert_with(|| srt_crypto::Kek::derive(&passphrase, &material.salt, material.key_length));
+        let CarriedKeys::One(parity) = material.keys else { panic!("we announce one key at a time") };
+        let sek = kek.unwrap(material.wrapped).expect("wrapped under the secret");
+        if self.seks.iter().any(|(known, _)| *known == sek) {
+            self.faults.push("a key was announced twice in different words".to_owned());
+        }
+        self.seks.push((sek, material.salt));
+        for &there in ways {
+            self.keys.insert((there, parity), self.seks.len() - 1);
+        }
+    }
+
+    fn assert_sound(&self, run: &Run) {
+        assert_eq!(self.faults, Vec::<String>::new(), "{:#x}", run.seed);
+        assert_eq!(self.plain, 0, "{:#x}", run.seed);
+        assert!(self.encrypted > 0);
+        let [back, there] = &self.used;
+        assert!(there.iter().all(|key| !back.contains(key)), "{:#x}: both ways went under one key", run.seed);
+    }
+}
+
+fn watched(sim: Sim, watcher: &Rc<RefCell<Watcher>>) -> Sim {
+    let watcher = Rc::clone(watcher);
+    sim.meddle(move |passing, _| watcher.borrow_mut().look(passing))
+}
+
+fn is_key_message(passing: &Passing<'_>) -> bool {
+    matches!(
+        Packet::parse(passing.datagram),
+        Ok(Packet::Control(packet)) if matches!(packet.control, Control::UserDefined { subtype: KMREQ | KMRSP, .. })
+    )
+}
+
+fn undecryptable(run: &Run) -> u64 {
+    run.records().map(|record| record.stats.pkt_rcv_undecrypt_total).sum()
+}
+
+#[test]
+fn every_cipher_and_key_length_carries_both_ways_through_losses() {
+    for seed in seeds("ciphers", 1) {
+        for mode in ["1", "2"] {
+            for length in ["16", "24", "32"] {
+                let config = encrypted(400, &[("cryptomode", mode), ("pbkeylen", length)]);
+                let watcher = Watcher::new();
+                let run = watched(world(seed, Link::rtt_ms(40).loss(0.05), &config), &watcher).run();
+                run.assert(check::all).assert(check::nothing_lost);
+                assert_eq!(undecryptable(&run), 0);
+                watcher.borrow().assert_sound(&run);
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_change_without_a_gap_whatever_is_lost() {
+    for seed in seeds("rotation", 3) {
+        for (mode, isn) in [("1", 0x7FFF_FF00), ("2", 1_000)] {
+            let config =
+                encrypted(500, &[("cryptomode", mode), ("kmrefreshrate", "300"), ("kmpreannounce", "100")]);
+            let watcher = Watcher::new();
+            let sim = world(seed, Link::rtt_ms(40).loss(0.10).jitter_ms(5), &config).isn(SeqNumber::new(isn));
+            let run = watched(sim, &watcher).run();
+            run.assert(check::all).assert(check::nothing_lost);
+            assert_eq!(undecryptable(&run), 0, "{seed:#x}");
+            let watcher = watcher.borrow();
+            watcher.assert_sound(&run);
+            for used in &watcher.used {
+                assert!(used.len() >= 4, "{seed:#x}: only {} keys", used.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_messages_about_keys_lost_in_a_row_delay_a_key_and_nothing_else() {
+    for seed in seeds("ten lost", 3) {
+        // From the first on, and from one in the middle on.
+        for from in [0, 6, 9] {
+            let config = encrypted(300, &[("kmrefreshrate", "400"), ("kmpreannounce", "150")]);
+            let watcher = Watcher::new();
+            let (spy, mut count) = (Rc::clone(&watcher), 0_u32);
+            let run = world(seed, Link::rtt_ms(30).loss(0.02), &config)
+                .meddle(move |passing, meddle| {
+                    spy.borrow_mut().look(passing);
+                    if is_key_message(passing) {
+                        if (from..from + 10).contains(&count) {
+                            meddle.drop();
+                        }
+                        count += 1;
+                    }
+                })
+                .run();
+            run.assert(check::all);
+            assert_eq!(undecryptable(&run), 0, "{seed:#x}");
+            // What the caller sends waits for nothing; the responder waits for its first key alone.
+            let caller = &run.callers[0];
+            let accepted = &run.accepted[0];
+            assert_eq!(caller.sent.len(), accepted.received.len(), "{seed:#x}, from {from}");
+            if from > 0 {
+                assert_eq!(accepted.sent.len(), caller.received.len(), "{seed:#x}, from {from}");
+            }
+            watcher.borrow().assert_sound(&run);
+        }
+    }
+}
+
+#[test]
+fn a_stream_goes_on_under_its_key_where_no_message_about_keys_ever_arrives() {
+    for seed in seeds("none arrives", 2) {
+        let config = encrypted(300, &[("kmrefreshrate", "300"), ("kmpreannounce", "100")]);
+        let watcher = Watcher::new();
+        let spy = Rc::clone(&watcher);
+        let run = world(seed, Link::rtt_ms(30).loss(0.02), &config)
+            .meddle(move |passing, meddle| {
+                spy.borrow_mut().look(passing);
+                if is_key_message(passing) {
+                    meddle.drop();
+                }
+            })
+            .run();
+        run.assert(check::in_order).assert(check::payload_intact);
+        assert_eq!(run.callers[0].sent.len(), run.accepted[0].received.len());
+        assert!(
+            run.callers[0].received.is_empty(),
+            "the responder has no key of its own, and the caller sends under the other"
+        );
+        watcher.borrow().assert_sound(&run);
+    }
+}
+
+#[test]
+fn a_responder_alone_sends_under_the_handshake_s_key_where_the_peer_confirms_no_other() {
+    for seed in seeds("mute peer", 2) {
+        let config = encrypted(300, &[]);
+        let watcher = Watcher::new();
+        let spy = Rc::clone(&watcher);
+        let run = Sim::new(
+            seed,
+            caller(config.clone()),
+            Link::rtt_ms(30),
+            listener(config).offers(Source::live(mbps(3), secs(8))),
+        )
+        .meddle(move |passing, meddle| {
+            spy.borrow_mut().look(passing);
+            if is_key_message(passing) {
+                meddle.drop();
+            }
+        })
+        .run();
+        run.assert(check::in_order).assert(check::payload_intact);
+        let (sent, received) = (run.accepted[0].sent.len(), run.callers[0].received.len());
+        assert!(received > sent / 2, "{seed:#x}: {received} of {sent}");
+        watcher.borrow().assert_sound(&run);
+    }
+}
+
+#[test]
+fn nobody_takes_the_keys_away() {
+    for seed in seeds("forged keys", 3) {
+        let config = encrypted(300, &[("kmrefreshrate", "500"), ("kmpreannounce", "100")]);
+        let watcher = Watcher::new();
+        let spy = Rc::clone(&watcher);
+        let mut overheard: Vec<Vec<u8>> = Vec::new();
+        let forge = move |passing: &Passing<'_>, meddle: &mut Meddle<'_>| {
+            spy.borrow_mut().look(passing);
+            if let Ok(Packet::Control(packet)) = Packet::parse(passing.datagram)
+                && let Control::UserDefined { content, .. } = packet.control
+            {
+                overheard.push(content.to_vec());
+            }
+            let Ok(Packet::Data(data)) = Packet::parse(passing.datagram) else { return };
+            if passing.number % 5 != 0 {
+                return;
+            }
+            let mut contents: Vec<Vec<u8>> = (0..=5_u32)
+                .flat_map(|state| [state.to_le_bytes(), state.to_be_bytes()])
+                .map(Vec::from)
+                .collect();
+            contents.push(Vec::new());
+            contents.push(vec![0x12; 400]);
+            if !overheard.is_empty() {
+                // What was said before, and nearly that.
+                let mut content = overheard[meddle.random.index(overheard.len())].clone();
+                contents.push(content.clone());
+                let place = meddle.random.index(content.len());
+                content[place] ^= 1 << meddle.random.index(8);
+                contents.push(content);
+            }
+            let content = &contents[meddle.random.index(contents.len())];
+            for subtype in [KMREQ, KMRSP] {
+                let forged =
+                    control(data.header.destination, Control::UserDefined { subtype, info: 0, content });
+                meddle.inject(ms(1), passing.from, passing.to, forged);
+            }
+        };
+        let run = world(seed, Link::rtt_ms(20), &config).meddle(forge).run();
+        run.assert(check::in_order).assert(check::payload_intact).assert(check::nothing_lost);
+        assert_eq!(undecryptable(&run), 0, "{seed:#x}");
+        watcher.borrow().assert_sound(&run);
+        for record in run.records() {
+            let states = record.keys;
+            assert_eq!(
+                (states.send_state, states.receive_state),
+                (KmState::Secured, KmState::Secured),
+                "{}",
+                record.name
+            );
+        }
+    }
+}
+
+#[test]
+fn who_does_not_know_the_secret_is_told_so() {
+    let plain = || latency_ms(120);
+    let with_secret = |secret: &str| with(latency_ms(120), "passphrase", secret);
+    let gcm = with(with_secret(SECRET), "cryptomode", "2");
+    let ctr = with(with_secret(SECRET), "cryptomode", "1");
+    let cases = [
+        (plain(), with_secret(SECRET), RejectReason::Unsecure),
+        (with_secret(SECRET), plain(), RejectReason::Unsecure),
+        (with_secret("another secret"), with_secret(SECRET), RejectReason::BadSecret),
+        (gcm, ctr, RejectReason::Crypto),
+    ];
+    for seed in seeds("strangers", 1) {
+        for (ours, theirs, reason) in &cases {
+            let run = Sim::new(seed, caller(ours.clone()), Link::rtt_ms(20), listener(theirs.clone())).run();
+            let closed = run.callers[0].closed.map(|(_, why)| why);
+            assert_eq!(closed, Some(ConnectionError::Rejected(*reason)));
+            assert!(run.accepted.is_empty());
+        }
+    }
+}
+
+#[test]
+fn relaxed_ends_connect_and_read_nothing_they_have_no_key_for() {
+    let relaxed = |config: Config| with(config, "enforcedencryption", "0");
+    let plain = || relaxed(latency_ms(120));
+    let secret = |secret: &str| relaxed(with(latency_ms(120), "passphrase", secret));
+    use KmState::{BadSecret, NoSecret, Unsecured};
+    // The caller's states, the listener's, and whether each reads the other.
+    let cases = [
+        (secret(SECRET), plain(), [NoSecret, Unsecured, Unsecured, NoSecret], [true, false]),
+        (plain(), secret(SECRET), [Unsecured, NoSecret, NoSecret, Unsecured], [false, true]),
+        (secret("another secret"), secret(SECRET), [BadSecret; 4], [false, false]),
+    ];
+    for seed in seeds("relaxed", 1) {
+        for (ours, theirs, states, reads) in &cases {
+            let run = Sim::new(
+                seed,
+                caller(ours.clone()).offers(Source::live(mbps(1), secs(1))),
+                Link::rtt_ms(20),
+                listener(theirs.clone()).offers(Source::live(mbps(1), secs(1))),
+            )
+            .run();
+            let (caller, accepted) = (&run.callers[0], &run.accepted[0]);
+            let found = [
+                caller.keys.send_state,
+                caller.keys.receive_state,
+                accepted.keys.send_state,
+                accepted.keys.receive_state,
+            ];
+            assert_eq!(found, *states);
+            assert_eq!([!caller.received.is_empty(), !accepted.received.is_empty()], *reads);
+        }
+    }
+}
