@@ -266,13 +266,13 @@ fn nobody_takes_the_keys_away() {
         let config = encrypted(300, &[("kmrefreshrate", "500"), ("kmpreannounce", "100")]);
         let watcher = Watcher::new();
         let spy = Rc::clone(&watcher);
-        let mut overheard: Vec<Vec<u8>> = Vec::new();
+        let mut overheard: Vec<(u64, Vec<u8>)> = Vec::new();
         let forge = move |passing: &Passing<'_>, meddle: &mut Meddle<'_>| {
             spy.borrow_mut().look(passing);
             if let Ok(Packet::Control(packet)) = Packet::parse(passing.datagram)
                 && let Control::UserDefined { content, .. } = packet.control
             {
-                overheard.push(content.to_vec());
+                overheard.push((passing.at_us, content.to_vec()));
             }
             let Ok(Packet::Data(data)) = Packet::parse(passing.datagram) else { return };
             if passing.number % 5 != 0 {
@@ -284,9 +284,11 @@ fn nobody_takes_the_keys_away() {
                 .collect();
             contents.push(Vec::new());
             contents.push(vec![0x12; 400]);
-            if !overheard.is_empty() {
-                // What was said before, and nearly that.
-                let mut content = overheard[meddle.random.index(overheard.len())].clone();
+            // What was said before, and nearly that. (Whoever changes a message on its way, before it is known, can put its key in
+            // the other's place: SRT does not authenticate which of the two a message is about.)
+            let known = overheard.partition_point(|(at_us, _)| at_us + 200_000 < passing.at_us);
+            if known > 0 {
+                let mut content = overheard[meddle.random.index(known)].1.clone();
                 contents.push(content.clone());
                 let place = meddle.random.index(content.len());
                 content[place] ^= 1 << meddle.random.index(8);
