@@ -77,21 +77,27 @@ impl Established {
             return;
         }
         self.link.on_heard(now);
-        // What is there already, or will not be played any more, needs no decryption.
-        let payload = if self.receive.wants(data.header.seq) {
-            let Some(payload) = self.link.open(&data.header, data.payload, &mut self.plain) else {
-                // Its number stays missing, and is asked for again.
-                self.link.on_undecryptable(data.payload.len());
-                return;
-            };
-            payload
-        } else {
-            data.payload
-        };
-        if payload.is_empty() {
+        if data.payload.is_empty() {
             return; // nobody sends nothing; handed out, it would read as the end of the stream
         }
-        let insertion = self.receive.insert(now, &data.header, payload);
+        let insertion = if !self.receive.wants(data.header.seq) || self.link.takes_plain(&data.header) {
+            // What is there already, or will not be played any more, needs no decryption.
+            Some(self.receive.insert(now, &data.header, data.payload))
+        } else if self.receive.has_place(data.header.seq) {
+            let open = |slot: &mut [u8]| self.link.open(&data.header, data.payload, slot);
+            self.receive.insert_with(now, &data.header, data.payload.len(), open)
+        } else {
+            // It may move the buffer, so it has to prove first that it is what it seems.
+            self.plain.resize(data.payload.len(), 0);
+            let opened = self.link.open(&data.header, data.payload, &mut self.plain);
+            opened
+                .map(|len| self.receive.insert(now, &data.header, self.plain.get(..len).unwrap_or_default()))
+        };
+        let Some(insertion) = insertion else {
+            // Its number stays missing, and is asked for again.
+            self.link.on_undecryptable(data.payload.len());
+            return;
+        };
         self.sample_buffers(now);
         match insertion {
             Insertion::NoRoom => self.link.on_no_room(data.payload.len()),

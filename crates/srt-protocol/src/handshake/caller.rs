@@ -48,7 +48,7 @@ enum Step {
     Conclusion {
         cookie: u32,
         /// Taken when it ends.
-        keys: Option<Keys>,
+        keys: Option<Box<Keys>>,
     },
 }
 
@@ -125,7 +125,7 @@ impl Caller {
         match &self.step {
             Step::Induction => write(timestamp, base, out),
             &Step::Conclusion { cookie, ref keys } => {
-                let request = keys.as_ref().and_then(Keys::request);
+                let request = keys.as_ref().and_then(|keys| keys.request());
                 with_request(config, negotiate::offer(config), request, |field, extensions| {
                     let conclusion = Handshake {
                         version: HANDSHAKE_VERSION,
@@ -155,7 +155,7 @@ impl Caller {
                 let wanted = KeyLength::try_from(usize::from(answer.encryption) * 8).ok();
                 match Keys::initiator(config, wanted, &self.entropy) {
                     Ok(keys) => {
-                        self.step = Step::Conclusion { cookie: answer.cookie, keys: Some(keys) };
+                        self.step = Step::Conclusion { cookie: answer.cookie, keys: Some(Box::new(keys)) };
                         self.send_at = now;
                         Outcome::Continues
                     }
@@ -182,7 +182,7 @@ impl Caller {
         let congestion = offer.congestion.as_deref();
         let agreed = negotiate::agree(config, Role::Initiator, answer, &parameters, congestion)?;
         let Step::Conclusion { keys, .. } = &mut self.step else { return Err(RejectReason::Rogue) };
-        let mut keys = keys.take().unwrap_or_else(Keys::none);
+        let mut keys = keys.take().map_or_else(Keys::none, |keys| *keys);
         keys.on_handshake_answer(offer.key_answer.as_deref(), agreed.peer_version)?;
         Ok(establish(
             config,

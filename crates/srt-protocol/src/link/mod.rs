@@ -339,13 +339,13 @@ impl Link {
         }
     }
 
-    /// Decrypts the payload of a packet, where it is encrypted; `None` where it is of no use.
-    pub(crate) fn open<'p>(
-        &mut self,
-        header: &DataHeader,
-        payload: &'p [u8],
-        plain: &'p mut Vec<u8>,
-    ) -> Option<&'p [u8]> {
+    /// Whether the payload of a packet is to be taken as it is.
+    pub(crate) fn takes_plain(&self, header: &DataHeader) -> bool {
+        self.keys.takes_plain(header)
+    }
+
+    /// Decrypts the payload of a packet into `plain`, which is as long; gives its length, or `None` where it is of no use.
+    pub(crate) fn open(&mut self, header: &DataHeader, payload: &[u8], plain: &mut [u8]) -> Option<usize> {
         self.keys.open(header, payload, plain)
     }
 

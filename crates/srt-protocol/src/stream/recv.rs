@@ -167,16 +167,41 @@ impl ReceiveBuffer {
             .is_ok_and(|distance| !self.slots.contains(self.position + distance))
     }
 
+    /// Whether there is a place for a packet of this number now.
+    #[must_use]
+    pub fn has_place(&self, seq: SeqNumber) -> bool {
+        let distance = u64::try_from(seq.distance_from(self.next));
+        distance.is_ok_and(|distance| self.slots.in_window(self.position + distance))
+    }
+
     /// Takes a packet that came at `now`.
     pub fn insert(&mut self, now: Instant, header: &DataHeader, payload: &[u8]) -> Insertion {
+        let fill = |slot: &mut [u8]| {
+            slot.copy_from_slice(payload);
+            Some(payload.len())
+        };
+        self.insert_with(now, header, payload.len(), fill).unwrap_or(Insertion::NoRoom)
+    }
+
+    /// Takes a packet that came at `now`, whose payload `fill` writes into the `room` bytes it gets, and tells the length of.
+    /// `None`, and nothing has changed, where it tells none.
+    ///
+    /// Only for a packet that [`has_place`](Self::has_place): what `fill` refuses must move nothing.
+    pub fn insert_with(
+        &mut self,
+        now: Instant,
+        header: &DataHeader,
+        room: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<Insertion> {
         let time = self.observe(header.timestamp);
         let Ok(distance) = u64::try_from(header.seq.distance_from(self.next)) else {
-            return Insertion::Belated(self.count_belated(now, time));
+            return Some(Insertion::Belated(self.count_belated(now, time)));
         };
         let mut position = self.position + distance;
         if self.slots.contains(position) {
             self.counters.duplicate_packets += 1;
-            return Insertion::Duplicate;
+            return Some(Insertion::Duplicate);
         }
         if !self.slots.in_window(position) && self.slots.len() == 0 && self.tlpktdrop {
             // Nothing is held and the peer is far ahead (it dropped, or we were cut off): go on from there.
@@ -184,13 +209,23 @@ impl ReceiveBuffer {
             position = self.position;
         }
         let incoming = Incoming { msgno: header.msgno, boundary: header.boundary, time };
-        if self.slots.insert(position, incoming, payload).is_err() {
+        let (mut refused, mut len) = (false, 0);
+        let filled = |slot: &mut [u8]| {
+            let filled = fill(slot);
+            refused = filled.is_none();
+            len = filled.unwrap_or(0);
+            filled
+        };
+        if self.slots.insert_with(position, incoming, room, filled).is_err() {
+            if refused {
+                return None;
+            }
             self.counters.no_room_packets += 1;
-            return Insertion::NoRoom;
+            return Some(Insertion::NoRoom);
         }
         self.counters.unique_packets += 1;
-        self.counters.unique_bytes += payload.len() as u64;
-        Insertion::New
+        self.counters.unique_bytes += len as u64;
+        Some(Insertion::New)
     }
 
     /// A packet stamped `time` came for nothing; tells how late it is.

@@ -99,8 +99,22 @@ impl<M> Slots<M> {
 
     /// Fills the slot at `position`. Gives the note back where the slot is taken, out of the window, or too small.
     pub(crate) fn insert(&mut self, position: u64, note: M, payload: &[u8]) -> Result<(), M> {
-        let Ok(len) = u16::try_from(payload.len()) else { return Err(note) };
-        if !self.in_window(position) || payload.len() > self.slot_size {
+        self.insert_with(position, note, payload.len(), |slot| {
+            slot.copy_from_slice(payload);
+            Some(payload.len())
+        })
+    }
+
+    /// The same with a payload that `fill` writes into the `room` bytes it gets, and whose length it gives; nothing is kept where
+    /// it gives none.
+    pub(crate) fn insert_with(
+        &mut self,
+        position: u64,
+        note: M,
+        room: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<(), M> {
+        if !self.in_window(position) || room > self.slot_size {
             return Err(note);
         }
         let number = position / CHUNK;
@@ -126,11 +140,12 @@ impl<M> Slots<M> {
         if chunk.occupied & (1 << slot) != 0 {
             return Err(note);
         }
+        let len = fill(&mut chunk.bytes[slot * slot_size..][..room]).filter(|&len| len <= room);
+        let Some(stored) = len.and_then(|len| u16::try_from(len).ok()) else { return Err(note) };
         chunk.occupied |= 1 << slot;
-        chunk.notes[slot] = Some((note, len));
-        chunk.bytes[slot * slot_size..][..payload.len()].copy_from_slice(payload);
+        chunk.notes[slot] = Some((note, stored));
         self.len += 1;
-        self.bytes += payload.len();
+        self.bytes += usize::from(stored);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ mod sending;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use srt_crypto::{CipherMode, KeyLength};
+use srt_crypto::{CipherMode, Kek, KeyLength, PayloadKey, Salt, Sek};
 
 use self::{receiving::ReceiveKeys, sending::SendKeys};
 use super::Rtt;
@@ -21,7 +21,10 @@ use crate::{
     config::Config,
     entropy::Entropy,
     handshake::RejectReason,
-    packet::{DataHeader, HEADER_SIZE, KMREQ, KMRSP, KeyFlag, KeyMaterial, KeyMaterialAnswer, KmState},
+    packet::{
+        DataHeader, HEADER_SIZE, KMREQ, KMRSP, KeyFlag, KeyMaterial, KeyMaterialAnswer, KeyMaterialError,
+        KmState,
+    },
     time::Instant,
     types::SeqNumber,
 };
@@ -67,6 +70,16 @@ pub struct KeyCounters {
     pub stray_answers: u64,
     /// Keys that were to be replaced and were not, because the peer had not confirmed the next one.
     pub overdue: u64,
+}
+
+/// The first key of a link, with what it was made of and the KMREQ that told of it.
+struct FirstKey<'k> {
+    salt: Salt,
+    length: KeyLength,
+    kek: &'k Kek,
+    sek: &'k Sek,
+    key: &'k PayloadKey,
+    message: &'k [u8],
 }
 
 /// A KMREQ or KMRSP to be sent.
@@ -328,19 +341,15 @@ impl Keys {
         sealed
     }
 
-    /// Decrypts the payload of a packet into `plain`, which is emptied first. `None` where it is of no use: a key that is not
-    /// known, a tag that is wrong, or no encryption where it was agreed.
-    pub(crate) fn open<'p>(
-        &mut self,
-        header: &DataHeader,
-        payload: &'p [u8],
-        plain: &'p mut Vec<u8>,
-    ) -> Option<&'p [u8]> {
-        if header.key == KeyFlag::None {
-            // Once encryption was agreed on, nothing else is believed.
-            return (self.receive_state != KmState::Secured).then_some(payload);
-        }
-        self.receive.open(header, &associated(header), payload, plain)
+    /// Whether a packet is not encrypted, and may be so: once encryption was agreed on, nothing else is believed.
+    pub(crate) fn takes_plain(&self, header: &DataHeader) -> bool {
+        header.key == KeyFlag::None && self.receive_state != KmState::Secured
+    }
+
+    /// Decrypts the payload of a packet into `plain`, which is as long, and gives its length. `None` where it is of no use: a key
+    /// that is not known, a tag that is wrong, no encryption where it was agreed, or nothing in it.
+    pub(crate) fn open(&mut self, header: &DataHeader, payload: &[u8], plain: &mut [u8]) -> Option<usize> {
+        self.receive.open(header, &associated(header), payload, plain).filter(|&len| len > 0)
     }
 
     // ---- what it knows -----------------------------------------------------------------------------------------
@@ -366,9 +375,8 @@ fn associated(header: &DataHeader) -> [u8; HEADER_SIZE] {
 /// The first version of libsrt whose AES-GCM has a nonce of its own for each packet.
 const GCM_VERSION: u32 = 0x01_05_04;
 
-/// The keys of `message` for the caller of this room's tests and rooms: parsed, or the state libsrt tells for what is wrong.
+/// What `message` says, or the state that libsrt tells for what is wrong with it.
 fn understood(message: &[u8]) -> Result<KeyMaterial<'_>, KmState> {
-    use crate::packet::KeyMaterialError;
     KeyMaterial::parse(message).map_err(|error| {
         tracing::debug!(%error, "key material ignored");
         match error {

@@ -7,7 +7,7 @@ use std::{
 
 use srt_crypto::{CipherMode, Kek, KeyLength, Passphrase, PayloadKey, Salt, Sek};
 
-use super::{sending::SendKeys, understood};
+use super::{FirstKey, sending::SendKeys, understood};
 use crate::{
     packet::{CarriedKeys, DataHeader, HEADER_SIZE, KmState, Parity},
     time::{Instant, Micros},
@@ -66,9 +66,9 @@ impl ReceiveKeys {
 
     /// The responder sends under the caller's first key, unless it announces one of its own.
     pub(super) fn share(&mut self, send: &SendKeys) {
-        let (salt, length, kek, sek, key) = send.first();
+        let FirstKey { salt, length, kek, sek, key, message } = send.first();
         self.kek = Some((salt, length, kek.clone()));
-        let message = send.first_message().to_vec();
+        let message = message.to_vec();
         let wrapped = understood(&message).map_or(0, |material| digest_of(material.wrapped));
         self.keys[Parity::Even as usize] =
             Some(Known { key: key.clone(), sek: sek.clone(), salt, message, wrapped });
@@ -84,10 +84,11 @@ impl ReceiveKeys {
     }
 
     /// What a responder takes over: the even key, with salt and KEK.
-    pub(super) fn first(&self) -> Option<(Salt, KeyLength, &Kek, &Sek, &PayloadKey, &[u8])> {
+    pub(super) fn first(&self) -> Option<FirstKey<'_>> {
         let known = self.keys[Parity::Even as usize].as_ref()?;
         let (salt, length, kek) = self.kek.as_ref()?;
-        Some((*salt, *length, kek, &known.sek, &known.key, &known.message))
+        let (sek, key, message) = (&known.sek, &known.key, &known.message);
+        Some(FirstKey { salt: *salt, length: *length, kek, sek, key, message })
     }
 
     /// Takes a KMREQ; the error is the state that libsrt tells for what is wrong with it. Nothing is changed then.
@@ -178,21 +179,20 @@ impl ReceiveKeys {
     }
 
     /// Decrypts a payload into `plain`.
-    pub(super) fn open<'p>(
+    pub(super) fn open(
         &mut self,
         header: &DataHeader,
         associated: &[u8; HEADER_SIZE],
         payload: &[u8],
-        plain: &'p mut Vec<u8>,
-    ) -> Option<&'p [u8]> {
+        plain: &mut [u8],
+    ) -> Option<usize> {
         let parity = Parity::of(header.key)?;
         let known = self.keys[parity as usize].as_ref()?;
-        plain.resize(plain.len().max(payload.len()), 0);
         let len = known.key.open_into(header.seq.value(), associated, payload, plain).ok()?;
         if self.newest.is_none_or(|(_, newest)| header.seq.is_after(newest)) {
             self.newest = Some((parity, header.seq));
         }
-        plain.get(..len)
+        Some(len)
     }
 }
 

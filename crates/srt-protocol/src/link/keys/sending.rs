@@ -5,7 +5,7 @@ use std::sync::Arc;
 use srt_crypto::{CipherMode, Kek, KeyError, KeyLength, PayloadKey, Salt, Sek};
 use zeroize::Zeroizing;
 
-use super::{super::Rtt, receiving::ReceiveKeys};
+use super::{super::Rtt, FirstKey, receiving::ReceiveKeys};
 use crate::{
     config::Config,
     entropy::{Entropy, NoEntropy},
@@ -99,7 +99,7 @@ impl SendKeys {
         receive: &ReceiveKeys,
         entropy: &Arc<dyn Entropy>,
     ) -> Option<Result<Self, NoEntropy>> {
-        let (salt, length, kek, sek, key, first_message) = receive.first()?;
+        let FirstKey { salt, length, kek, sek, key, message } = receive.first()?;
         let kinds = (receive.mode()?, length);
         let mut keys = Self::with(
             config,
@@ -107,7 +107,7 @@ impl SendKeys {
             kinds,
             (salt, kek.clone()),
             (sek.clone(), key.clone()),
-            first_message.to_vec(),
+            message.to_vec(),
         );
         keys.ready = false;
         Some(keys.announce(true).map(|()| keys))
@@ -159,10 +159,17 @@ impl SendKeys {
     }
 
     /// The first key, with what it was made of.
-    pub(super) fn first(&self) -> (Salt, KeyLength, &Kek, &Sek, &PayloadKey) {
+    pub(super) fn first(&self) -> FirstKey<'_> {
         let first =
             self.keys[Parity::Even as usize].as_ref().expect("the first key is even, and made with the rest");
-        (self.salt, self.length, &self.kek, &first.sek, &first.key)
+        FirstKey {
+            salt: self.salt,
+            length: self.length,
+            kek: &self.kek,
+            sek: &first.sek,
+            key: &first.key,
+            message: &self.first_message,
+        }
     }
 
     /// Makes the next key, and has the peer told of it alone.
