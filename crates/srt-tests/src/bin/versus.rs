@@ -69,6 +69,12 @@ enum Row {
     Defaults,
     /// One live stream of 1 Gb/s, with large buffers
     Gigabit,
+    /// One live stream as fast as it goes, AES-128-CTR
+    Ctr128,
+    /// The same with AES-256-CTR
+    Ctr256,
+    /// The same with AES-256-GCM, which libsrt has to be built with
+    Gcm256,
     /// One live stream of 20 Mb/s: how evenly it is delivered
     Live,
     /// 100 live streams of 1 Mb/s
@@ -148,11 +154,20 @@ impl Row {
             Self::Single => ("one live stream as fast as it goes", 1, 0, &large),
             Self::Defaults => ("one live stream as fast as it goes, at the defaults", 1, 0, &[]),
             Self::Gigabit => ("one live stream of 1 Gb/s", 1, 1_000_000_000, &large),
+            Self::Ctr128 => ("one live stream as fast as it goes, AES-128-CTR", 1, 0, &large),
+            Self::Ctr256 => ("one live stream as fast as it goes, AES-256-CTR", 1, 0, &large),
+            Self::Gcm256 => ("one live stream as fast as it goes, AES-256-GCM", 1, 0, &large),
             Self::Live => ("one live stream of 20 Mb/s", 1, 20_000_000, &[]),
             Self::Many100 => ("100 live streams of 1 Mb/s", 100, 1_000_000, &[]),
             Self::Many500 => ("500 live streams of 1 Mb/s", 500, 1_000_000, &["conntimeo=30000"]),
         };
-        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let cipher: &[&str] = match self {
+            Self::Ctr128 => &["passphrase=0123456789", "pbkeylen=16"],
+            Self::Ctr256 => &["passphrase=0123456789", "pbkeylen=32"],
+            Self::Gcm256 => &["passphrase=0123456789", "pbkeylen=32", "cryptomode=2"],
+            _ => &[],
+        };
+        let options = options.iter().chain(cipher).map(|&option| option.to_owned()).collect();
         Load { name: name.to_owned(), connections, rate, options }
     }
 }

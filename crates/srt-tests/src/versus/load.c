@@ -74,7 +74,10 @@ static const struct { const char *name; SRT_SOCKOPT option; int wide; } OPTIONS[
     { "udp_sndbuf", SRTO_UDP_SNDBUF, 0 }, { "udp_rcvbuf", SRTO_UDP_RCVBUF, 0 },
     { "maxbw", SRTO_MAXBW, 1 },           { "payloadsize", SRTO_PAYLOADSIZE, 0 },
     { "tlpktdrop", SRTO_TLPKTDROP, 0 },   { "oheadbw", SRTO_OHEADBW, 0 },
-    { "conntimeo", SRTO_CONNTIMEO, 0 },
+    { "conntimeo", SRTO_CONNTIMEO, 0 },   { "pbkeylen", SRTO_PBKEYLEN, 0 },
+    /* By its number: the header has it only where libsrt was built with AES-GCM. */
+    { "cryptomode", (SRT_SOCKOPT)62, 0 },  { "kmrefreshrate", SRTO_KMREFRESHRATE, 0 },
+    { "passphrase", SRTO_PASSPHRASE, -1 },
 };
 
 static void set_options(SRTSOCKET socket, char **options, int count)
@@ -95,8 +98,16 @@ static void set_options(SRTSOCKET socket, char **options, int count)
         }
         int64_t wide = atoll(equals + 1);
         int narrow = (int)wide;
-        const void *value = OPTIONS[k].wide ? (const void *)&wide : (const void *)&narrow;
-        if (srt_setsockflag(socket, OPTIONS[k].option, value, OPTIONS[k].wide ? sizeof wide : sizeof narrow) < 0)
+        const void *value = &narrow;
+        size_t length = sizeof narrow;
+        if (OPTIONS[k].wide > 0) {
+            value = &wide;
+            length = sizeof wide;
+        } else if (OPTIONS[k].wide < 0) { /* text */
+            value = equals + 1;
+            length = strlen(equals + 1);
+        }
+        if (srt_setsockflag(socket, OPTIONS[k].option, value, (int)length) < 0)
             fail(options[i]);
     }
 }
