@@ -18,9 +18,9 @@ pub use options::{Kind, Limits, OptionInfo, SocketOption, Stage, Support, Unit, 
 pub use stream_id::{
     STREAM_ID_MAX, StreamId, StreamIdBuilder, StreamIdError, StreamIdValue, StreamMode, StreamType,
 };
+pub use srt_crypto::{CipherMode, KeyLength, Passphrase};
 pub use value::{Linger, OptionValue};
 
-use srt_crypto::{CipherMode, KeyLength, Passphrase};
 use zeroize::Zeroizing;
 
 use crate::time::Micros;
