@@ -85,8 +85,8 @@ pub use socket::{MessageBatch, SrtSocket};
 pub use srt_io::BindError;
 pub use srt_protocol::{
     config::{
-        CipherMode, Config, ConfigError, KeyLength, Kind, Limits, Linger, OptionInfo, OptionValue, Passphrase,
-        SocketOption, Support, Unit, When,
+        CipherMode, Config, ConfigError, KeyLength, Kind, Limits, Linger, OptionInfo, OptionValue,
+        Passphrase, SocketOption, Support, Unit, When,
     },
     connection::{ConnectionError, Negotiated, State},
     endpoint::EndpointStats,
