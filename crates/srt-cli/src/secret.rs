@@ -57,7 +57,7 @@ impl Secret {
     pub(crate) fn checked(&self) -> Result<&[u8], Failure> {
         let fault = match self.bytes.len() {
             0 => PassphraseFault::Empty,
-            ..Passphrase::MIN => PassphraseFault::TooShort,
+            1..Passphrase::MIN => PassphraseFault::TooShort,
             Passphrase::MIN..=Passphrase::MAX => return Ok(&self.bytes),
             _ => PassphraseFault::TooLong,
         };

@@ -15,10 +15,10 @@ mod value;
 
 pub use error::ConfigError;
 pub use options::{Kind, Limits, OptionInfo, SocketOption, Stage, Support, Unit, When};
+pub use srt_crypto::{CipherMode, KeyLength, Passphrase};
 pub use stream_id::{
     STREAM_ID_MAX, StreamId, StreamIdBuilder, StreamIdError, StreamIdValue, StreamMode, StreamType,
 };
-pub use srt_crypto::{CipherMode, KeyLength, Passphrase};
 pub use value::{Linger, OptionValue};
 
 use zeroize::Zeroizing;
