@@ -9,6 +9,7 @@ check:
     cargo fmt --all -- --check
     cargo fmt --all --manifest-path fuzz/Cargo.toml -- --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --package srt-cli --all-targets --no-default-features --features rust-crypto -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 # Every test; interop tests whose peer is missing say so and pass.

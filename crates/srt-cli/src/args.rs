@@ -91,6 +91,7 @@ const SEND_EXAMPLES: &str = "\
 Examples:
   srt send video.ts srt://example.org:9000
   srt send video.ts 'srt://example.org:9000?latency=200' --rate 8M
+  srt send video.ts 'srt://example.org:9000?pbkeylen=32' --passphrase-file secret
   ffmpeg -re -i in.mp4 -c copy -f mpegts - | srt send - srt://:9000
   srt send 'test://?rate=20M&duration=1m' srt://example.org:9000 --stats send.json";
 
@@ -99,6 +100,7 @@ Examples:
   srt receive srt://:9000 video.ts
   srt receive 'srt://:9000?latency=200' - | ffplay -
   srt receive srt://example.org:9000 udp://127.0.0.1:1234 --reconnect
+  srt receive srt://:9000 video.ts --passphrase-file secret
   srt receive srt://:9000 test://                     check a test stream";
 
 const TRANSMIT_EXAMPLES: &str = "\
@@ -152,6 +154,13 @@ pub(crate) struct StreamArgs {
     /// Connect again whenever the connection fails or ends, with growing pauses
     #[arg(long)]
     pub(crate) reconnect: bool,
+    /// Encrypt with the passphrase in this file; without it, with the one in the variable SRT_PASSPHRASE, if it is set
+    ///
+    /// The file holds the passphrase, 10 to 80 bytes; one end of line does not count. File and variable are for every srt://
+    /// address without passphrase= (which encrypts nothing when it is empty). What stands in an address is seen by all who may
+    /// list the processes, and kept in the shell's history; what stands in a file or the environment is not.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// End in order after this time
     #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,

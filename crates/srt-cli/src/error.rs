@@ -153,8 +153,21 @@ pub(crate) enum Failure {
         other: &'static str,
     },
     /// Messages larger than SRT can carry are asked for.
-    #[error("--chunk {0}: an SRT message carries at most 1456 bytes; use 1316 (7 TS packets)")]
-    Chunk(usize),
+    #[error("--chunk {chunk}: an SRT message carries at most {most} bytes{}; use 1316 (7 TS packets)", if *most < 1456 { " with AES-GCM" } else { "" })]
+    Chunk {
+        /// Bytes asked for.
+        chunk: usize,
+        /// Bytes that fit.
+        most: usize,
+    },
+    /// A passphrase, from a file or the environment, that SRT cannot take.
+    #[error("{place}: {fault}")]
+    Passphrase {
+        /// The file, or the variable.
+        place: String,
+        /// What is wrong with it, and the mend.
+        fault: PassphraseFault,
+    },
     /// The link emulator could not start.
     #[error("{0}")]
     Emulator(String),
@@ -269,6 +282,20 @@ pub(crate) enum FlagFault {
     Uris(usize),
 }
 
+/// What is wrong with a passphrase that does not stand in an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum PassphraseFault {
+    /// Nothing, or an empty line.
+    #[error("is empty; a passphrase has 10 to 80 bytes")]
+    Empty,
+    /// Fewer than 10 bytes.
+    #[error("the passphrase in it is too short; give one of 10 to 80 bytes")]
+    TooShort,
+    /// More than 80 bytes.
+    #[error("the passphrase in it is too long; give one of 10 to 80 bytes")]
+    TooLong,
+}
+
 impl Failure {
     /// 2 for a wrong command line, 1 for everything that went wrong later.
     pub(crate) fn exit_code(&self) -> u8 {
@@ -278,7 +305,8 @@ impl Failure {
             | Self::Flag { .. }
             | Self::Conflict(_)
             | Self::SameFile { .. }
-            | Self::Chunk(_)
+            | Self::Chunk { .. }
+            | Self::Passphrase { .. }
             | Self::BenchOption { .. } => 2,
             _ => 1,
         }

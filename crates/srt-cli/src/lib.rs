@@ -27,6 +27,7 @@ mod media;
 mod pacer;
 mod pump;
 mod report;
+mod secret;
 mod stats_format;
 mod stop;
 mod talk;

@@ -13,7 +13,7 @@ use crate::stats_format::ToolFormat;
 use crate::talk::Volume;
 
 /// The tool's names for its flags, and whether a value follows.
-const FLAGS: [(Flag, &[&str], bool); 19] = [
+const FLAGS: [(Flag, &[&str], bool); 20] = [
     (Flag::Timeout, &["t", "to", "timeout"], true),
     (Flag::TimeoutMode, &["tm", "timeout-mode"], true),
     (Flag::Auto, &["a", "auto", "autoreconnect"], true),
@@ -21,6 +21,7 @@ const FLAGS: [(Flag, &[&str], bool); 19] = [
     (Flag::Bandwidth, &["r", "bwreport", "report", "bandwidth-report", "bitrate-report"], true),
     (Flag::SourceTime, &["st", "srctime", "sourcetime"], true),
     (Flag::Buffering, &["buffering"], true),
+    (Flag::PassphraseFile, &["passphrase-file"], true),
     (Flag::Stats, &["s", "stats", "stats-report-frequency"], true),
     (Flag::StatsOut, &["statsout"], true),
     (Flag::StatsFormat, &["pf", "statspf"], true),
@@ -47,6 +48,7 @@ enum Flag {
     Bandwidth,
     SourceTime,
     Buffering,
+    PassphraseFile,
     Stats,
     StatsOut,
     StatsFormat,
@@ -151,6 +153,7 @@ struct Found {
     chunk: usize,
     source_time: bool,
     buffering: usize,
+    passphrase_file: Option<PathBuf>,
     tool: ToolPlan,
     level: &'static str,
     log_file: Option<PathBuf>,
@@ -168,6 +171,7 @@ impl Default for Found {
             chunk: 1456,
             source_time: false,
             buffering: 10,
+            passphrase_file: None,
             tool: ToolPlan {
                 stats_every: 0,
                 bandwidth_every: 0,
@@ -210,6 +214,10 @@ impl Found {
                 let packets = number(value, 1, allowed)?;
                 self.buffering = usize::try_from(packets).map_err(|_| wrong(value, allowed))?;
             }
+            Flag::PassphraseFile if value.is_empty() => {
+                return Err(wrong(value, "a file that holds the passphrase"));
+            }
+            Flag::PassphraseFile => self.passphrase_file = Some(value.into()),
             Flag::Stats => self.tool.stats_every = number(value, 0, "a number of packets, 0 for none")?,
             Flag::StatsOut => self.tool.stats_file = (!value.is_empty()).then(|| value.into()),
             Flag::StatsFormat => self.tool.format = format(value)?,
@@ -241,6 +249,7 @@ impl Found {
             room: self.buffering,
             rate: None,
             reconnect: self.reconnect,
+            passphrase_file: self.passphrase_file,
             source_time: self.source_time,
             limit,
             stats: None,
@@ -323,6 +332,8 @@ Options, as -flag:value or -flag value, with one dash or two:
   -st, -srctime, -sourcetime yes|no
                                    pass on the time of origin to an SRT output (default no)
   -buffering PACKETS               messages read in one go (default 10)
+  -passphrase-file FILE            encrypt with the passphrase in FILE; not a flag of the original (default: the variable
+                                   SRT_PASSPHRASE, if it is set); for every srt:// URI without passphrase=
   -r, -bwreport, -report, -bandwidth-report, -bitrate-report PACKETS
                                    report the bandwidth every so many packets (default 0: never)
   -s, -stats, -stats-report-frequency PACKETS
@@ -433,12 +444,13 @@ mod tests {
     #[test]
     fn flags_reach_their_place() {
         let all = transfer(
-            "-f -q -st:yes -buffering:50 -r:200 -statsout:s.json -pf:json,pretty -ll:debug -logfile:l.txt - file://con",
+            "-f -q -st:yes -buffering:50 -passphrase-file:secret -r:200 -statsout:s.json -pf:json,pretty -ll:debug -logfile:l.txt - file://con",
         );
         assert_eq!(
             (all.input.as_str(), all.volume, all.room, all.source_time),
             ("-", Volume::Quiet, 50, true)
         );
+        assert_eq!(all.passphrase_file, Some("secret".into()));
         assert_eq!(all.log, LogPlan { level: "debug".into(), file: Some("l.txt".into()) });
         let tool = all.tool.unwrap();
         assert_eq!((tool.bandwidth_every, tool.full), (200, true));
@@ -457,9 +469,17 @@ mod tests {
             order("-pf:xml a b").unwrap_err(),
             "-pf: \"xml\" is not possible; allowed: json, csv or default; json,pretty"
         );
-        for wrong in
-            ["-buffering:0", "-t:-1", "-t:soon", "-tm:2", "-a:maybe", "-c:0", "-ll:loud", "-lfa:everything"]
-        {
+        for wrong in [
+            "-buffering:0",
+            "-t:-1",
+            "-t:soon",
+            "-tm:2",
+            "-a:maybe",
+            "-c:0",
+            "-passphrase-file:",
+            "-ll:loud",
+            "-lfa:everything",
+        ] {
             assert!(order(&format!("{wrong} a b")).unwrap_err().contains("allowed: "), "{wrong}");
         }
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::media::uri::masked;
+use crate::media::uri::{masked, masked_pair};
 
 /// The fault in one line, with the mend; `None` for what is no fault: help and version.
 pub(crate) fn one_line(error: &clap::Error) -> Option<String> {
@@ -14,11 +14,11 @@ pub(crate) fn one_line(error: &clap::Error) -> Option<String> {
     ) {
         return None;
     }
-    let text = error.render().to_string();
+    let text = without_secrets(error);
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     // The first paragraph is the fault; tips, usage and "for more information" follow.
     let words: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    let fault = without_secrets(&words.join(" "));
+    let fault = words.join(" ");
     let hint = suggestion(error).map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
     Some(format!("{fault}{hint}; see 'srt --help'"))
 }
@@ -33,9 +33,18 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     })
 }
 
-/// Addresses stand in quotes there.
-fn without_secrets(fault: &str) -> String {
-    fault.split('\'').map(masked).collect::<Vec<_>>().join("'")
+/// The whole report, with what it repeats of the command line as messages may repeat it.
+fn without_secrets(error: &clap::Error) -> String {
+    let given = error.context().flat_map(|(_, value)| match value {
+        ContextValue::String(word) => std::slice::from_ref(word),
+        ContextValue::Strings(words) => words,
+        _ => &[],
+    });
+    let hidden = |word: &str| {
+        if word.contains("://") { masked(word) } else { masked_pair(word) }
+    };
+    let secret = given.filter(|word| hidden(word) != **word);
+    secret.fold(error.render().to_string(), |text, word| text.replace(word.as_str(), &hidden(word)))
 }
 
 #[cfg(test)]
@@ -70,8 +79,18 @@ mod tests {
 
     #[test]
     fn an_address_out_of_place_does_not_give_its_passphrase_away() {
-        let said = said("srt send a srt://h:1 srt://h:2?passphrase=0123456789").unwrap();
-        assert!(said.contains("'srt://h:2?passphrase=***'") && !said.contains("0123456789"), "{said}");
+        for (line, says) in [
+            ("srt send a srt://h:1 srt://h:2?passphrase=0123456789", "'srt://h:2?passphrase=***'"),
+            ("srt send a srt://h:1 srt://h:2?Passphrase=01'23456789", "'srt://h:2?Passphrase=***'"),
+            ("srt bench passphrase=0123456789", "'passphrase=***'"),
+            ("srt bench --option=x --optoin=passphrase=0123456789", "'--optoin'"),
+            ("srt send a srt://h:1 --passphrase 0123456789", "did you mean '--passphrase-file'?"),
+            ("srt send a srt://h:1 --passphrase=0123456789", "did you mean '--passphrase-file'?"),
+            ("srt srt://h:2?passphrase=0123456789", "'srt://h:2?passphrase=***'"),
+        ] {
+            let said = said(line).unwrap();
+            assert!(said.contains(says) && !said.contains("456789"), "{line}: {said}");
+        }
     }
 
     #[test]

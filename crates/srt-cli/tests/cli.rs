@@ -294,6 +294,114 @@ fn wrong_srt_addresses_are_named_once_and_shown_in_part() {
 }
 
 #[test]
+fn a_passphrase_file_is_named_with_its_fault_and_its_content_never_shown() {
+    let place = Place::new("passphrase");
+    let (to, missing) = ("srt://127.0.0.1:1", place.file("missing"));
+    fails(
+        &["send", "-", to, "--passphrase-file", &missing],
+        1,
+        &format!("srt: {missing}: cannot be read: no such file"),
+    );
+    let secret = |content: &str| {
+        let path = place.with("secret", content.as_bytes());
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path
+    };
+    for (content, fault) in [
+        ("\n", "is empty; a passphrase has 10 to 80 bytes"),
+        ("sesame\n", "the passphrase in it is too short; give one of 10 to 80 bytes"),
+        (&"sesame".repeat(14), "the passphrase in it is too long; give one of 10 to 80 bytes"),
+    ] {
+        let path = secret(content);
+        for args in [
+            &["send", "-", to][..],
+            &["receive", to, "-"],
+            &["transmit", "-", to],
+            &["transmit", "-", to, "-s:100"],
+            &["bench"],
+        ] {
+            let args = [args, &["--passphrase-file", &path]].concat();
+            let output = srt(&args);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+            let lines = said.lines().filter(|line| *line == format!("srt: {path}: {fault}")).count();
+            assert!(lines == 1 && !said.contains("sesame"), "{args:?}: {said}");
+        }
+    }
+    let path = secret("open sesame\n");
+    let same = ["receive", to, &path, "--passphrase-file", &path];
+    fails(&same, 2, "the file of the passphrase and the output are the same file");
+    assert_eq!(fs::read(&path).unwrap(), b"open sesame\n");
+    let idle = ["transmit", "udp://:1234", "null://", "--passphrase-file", &path];
+    fails(&idle, 2, "--passphrase-file: encrypts SRT alone; leave it out");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_passphrase_that_others_may_read_is_warned_of_once() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = Place::new("readable");
+    let path = place.with("secret", b"open sesame\n");
+    for (mode, warnings) in [(0o644, 1), (0o640, 1), (0o600, 0), (0o400, 0)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        // It is said even where little is said, and before the address is found to be wrong.
+        let output =
+            srt(&["transmit", "srt://127.0.0.1:0", "srt://127.0.0.1:0", "-q", "--passphrase-file", &path]);
+        let said = stderr(&output);
+        let warning = format!("warning: {path}: other users of this machine may read the passphrase; ");
+        assert_eq!(said.matches(&warning).count(), warnings, "{mode:o}: {said}");
+        assert!(!said.contains("sesame"), "{said}");
+    }
+}
+
+#[test]
+fn the_variable_of_the_passphrase_is_looked_at_where_nothing_goes_before_it() {
+    let place = Place::new("variable");
+    let path = place.with("secret", b"open sesame\n");
+    let with = |value: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_srt"));
+        command.args(args).env("SRT_PASSPHRASE", value).stdin(Stdio::null()).output().unwrap()
+    };
+    // The address is wrong in a way that is found after the passphrase is.
+    let to = "srt://127.0.0.1:1?adapter=no.such.host.invalid&mode=listener";
+    for (value, fault) in [
+        ("", "is empty; a passphrase has 10 to 80 bytes"),
+        ("barley", "the passphrase in it is too short; give one of 10 to 80 bytes"),
+    ] {
+        for args in [&["send", "-", to][..], &["receive", to, "-"], &["transmit", "-", to], &["bench"]] {
+            let output = with(value, args);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+            assert!(said.ends_with(&format!("srt: SRT_PASSPHRASE: {fault}\n")), "{args:?}: {said}");
+        }
+        let tool =
+            place.named("srt-live-transmit").args(["file://con", to]).env("SRT_PASSPHRASE", value).output();
+        let said = stderr(&tool.unwrap());
+        assert!(said.ends_with(&format!("srt-live-transmit: SRT_PASSPHRASE: {fault}\n")), "{said}");
+        let named = format!("{to}&passphrase=open%20barley");
+        for args in [&["send", "-", to, "--passphrase-file", &path][..], &["send", "-", &named]] {
+            let said = stderr(&with(value, args));
+            assert!(!said.contains("SRT_PASSPHRASE"), "something else goes before: {said}");
+        }
+    }
+    let none = with("barley", &["transmit", "test://?duration=100ms", "null://"]);
+    assert!(none.status.success(), "no SRT, no passphrase: {}", stderr(&none));
+}
+
+#[test]
+fn options_of_a_bench_do_not_show_a_passphrase() {
+    fails(
+        &["bench", "-o", "passphrase=sesame"],
+        2,
+        "--option passphrase=***: passphrase: too short: 10 to 80 bytes",
+    );
+    let output = srt(&["bench", "-t", "10ms", "-o", "passphrase=open-sesame", "-o", "pbkeylen=17"]);
+    assert!(stderr(&output).contains("pbkeylen=17") && !stderr(&output).contains("sesame"));
+}
+
+#[test]
 fn the_emulator_counts_exactly() {
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = free_port();

@@ -241,6 +241,25 @@ fn a_peer_that_rejects_is_an_error_with_its_reason() {
 }
 
 #[test]
+fn disagreement_about_encryption_is_told_in_words() {
+    for (reason, says) in [
+        (RejectReason::BadSecret, "the passphrases differ; set the same PASSPHRASE at both ends"),
+        (
+            RejectReason::Unsecure,
+            "one end has a passphrase and the other has none; set PASSPHRASE at both ends or",
+        ),
+        (RejectReason::Crypto, "the encryption modes differ; set CRYPTOMODE alike at both ends"),
+    ] {
+        let listener = SrtListener::bind("127.0.0.1:0", &Options::new()).unwrap();
+        listener.set_hook(move |_| Decision::Reject(reason));
+        let address = format!("srt://{}", listener.local_addr());
+        let says = format!("no connection to {}: connection rejected: {says}", listener.local_addr());
+        fails(&["send", "test://", &address], 1, &says);
+        fails(&["receive", &address, "-"], 1, &says);
+    }
+}
+
+#[test]
 fn a_listener_serves_one_caller_and_tells_the_next() {
     let port = free_port();
     let address = format!("srt://127.0.0.1:{port}?conntimeo=10000");

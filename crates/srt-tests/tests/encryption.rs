@@ -100,12 +100,15 @@ impl Watcher {
         }
         self.seen.push(content.to_vec());
         let material = KeyMaterial::parse(content).expect("we write what can be read");
-        let passphrase = Passphrase::new(SECRET.as_bytes()).unwrap();
+        let passphrase = Passphrase::new(SECRET.as_bytes()).expect("10 to 80 bytes");
         let kek = self
             .keks
             .entry(material.salt)
             .or_insert_with(|| srt_crypto::Kek::derive(&passphrase, &material.salt, material.key_length));
-        let CarriedKeys::One(parity) = material.keys else { panic!("we announce one key at a time") };
+        let CarriedKeys::One(parity) = material.keys else {
+            self.faults.push("two keys were announced at a time".to_owned());
+            return;
+        };
         let sek = kek.unwrap(material.wrapped).expect("wrapped under the secret");
         if self.seks.iter().any(|(known, _)| *known == sek) {
             self.faults.push("a key was announced twice in different words".to_owned());
@@ -275,7 +278,7 @@ fn nobody_takes_the_keys_away() {
                 overheard.push((passing.at_us, content.to_vec()));
             }
             let Ok(Packet::Data(data)) = Packet::parse(passing.datagram) else { return };
-            if passing.number % 5 != 0 {
+            if !passing.number.is_multiple_of(5) {
                 return;
             }
             let mut contents: Vec<Vec<u8>> = (0..=5_u32)

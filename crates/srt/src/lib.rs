@@ -50,6 +50,13 @@
 //! | threads | [`Runtime`]: few, and never one per socket |
 //! | what went wrong | [`Error`], [`ConnectionError`], [`RejectReason`] |
 //!
+//! # Encryption
+//!
+//! Both sides set the same [passphrase](Options::passphrase); AES-128 by default, also AES-192 and AES-256
+//! ([`key_length`](Options::key_length)), in CTR or GCM mode ([`cipher_mode`](Options::cipher_mode)). Two libraries can do the
+//! computing, each a feature of this crate: `aws-lc-rs`, on by default, is the faster one and needs a C compiler;
+//! `rust-crypto` is Rust alone (`default-features = false, features = ["rust-crypto"]`).
+//!
 //! Times are [`Instant`]s: microseconds on the clock that [`time_now`] reads.
 #![forbid(unsafe_code)]
 
@@ -78,7 +85,8 @@ pub use socket::{MessageBatch, SrtSocket};
 pub use srt_io::BindError;
 pub use srt_protocol::{
     config::{
-        Config, ConfigError, Kind, Limits, Linger, OptionInfo, OptionValue, SocketOption, Support, Unit, When,
+        CipherMode, Config, ConfigError, KeyLength, Kind, Limits, Linger, OptionInfo, OptionValue,
+        Passphrase, SocketOption, Support, Unit, When,
     },
     connection::{ConnectionError, Negotiated, State},
     endpoint::EndpointStats,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use srt_io::UdpOptions;
 use srt_protocol::{
-    config::{Config, ConfigError, Linger, OptionValue, SocketOption},
+    config::{CipherMode, Config, ConfigError, KeyLength, Linger, OptionValue, SocketOption},
     time::Micros,
 };
 
@@ -178,6 +178,42 @@ impl Options {
         /// The only network interface to use, such as `eth0`. Default: any.
         #[doc(alias = "SRTO_BINDTODEVICE")]
         bind_to_device(name: &str) => BindToDevice = name;
+        /// The secret of both sides, from which the keys are derived: 10 to 80 bytes of any value. Empty, the default, is no
+        /// encryption.
+        ///
+        /// The copy that is kept is wiped from memory when the options are dropped, and no `Debug` or error shows it; the
+        /// caller wipes its own. A short one can be guessed by whoever recorded the stream: take one made by a generator.
+        #[doc(alias = "SRTO_PASSPHRASE")]
+        passphrase(secret: impl AsRef<[u8]>) => Passphrase = secret.as_ref();
+        /// Length of the keys that encrypt what we send. Default: the other side's, or [`KeyLength::Aes128`] where neither
+        /// says one.
+        #[doc(alias = "SRTO_PBKEYLEN")]
+        key_length(length: KeyLength) => PbKeyLen = i64::try_from(length.bytes()).unwrap_or(i64::MAX);
+        /// How payloads are encrypted. Default: [`CipherMode::Ctr`] as caller, and what the caller has as listener.
+        ///
+        /// [`CipherMode::Gcm`] also notices changes on the way, and takes 16 bytes of each packet:
+        /// [`payload_size`](Self::payload_size) is at most MSS − 60 then. It is libsrt's since 1.5.2; talk to 1.5.4 or later.
+        #[doc(alias = "SRTO_CRYPTOMODE")]
+        cipher_mode(mode: CipherMode) => CryptoMode = match mode { CipherMode::Ctr => 1, CipherMode::Gcm => 2 };
+        /// Packets sent under one key before the next one takes over: 3 to 2^30; 0, the default, is 2^24.
+        ///
+        /// Low values cost a key exchange each time. Set it before [`km_pre_announce`](Self::km_pre_announce), which becomes
+        /// half of it where it is larger.
+        #[doc(alias = "SRTO_KMREFRESHRATE")]
+        km_refresh_rate(packets: u32) => KmRefreshRate = i64::from(packets);
+        /// Packets between the announcement of the next key and its use: at most half of
+        /// [`km_refresh_rate`](Self::km_refresh_rate); 0, the default, is 2^16 as far as that allows.
+        ///
+        /// As many packets as leave in some round trips are needed, else the key is used before the peer has it and what comes
+        /// meanwhile cannot be decrypted.
+        #[doc(alias = "SRTO_KMPREANNOUNCE")]
+        km_pre_announce(packets: u32) => KmPreAnnounce = i64::from(packets);
+        /// Whether a connection is refused where the sides disagree about the passphrase. Default true.
+        ///
+        /// Without it the connection is made all the same, and what cannot be decrypted is not delivered; what is sent by a
+        /// side without a passphrase goes in the clear.
+        #[doc(alias = "SRTO_ENFORCEDENCRYPTION")]
+        enforced_encryption(yes: bool) => EnforcedEncryption = yes;
     }
 
     /// Most connections of a listener that wait for [`accept`](crate::SrtListener::accept); further callers are rejected
@@ -315,6 +351,7 @@ const DEFAULT_BACKLOG: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use srt_protocol::config::Passphrase;
 
     #[test]
     fn the_first_refused_value_is_reported_and_changes_nothing() {
@@ -358,6 +395,12 @@ mod tests {
             .ip_tos(0xB8)
             .ipv6_only(true)
             .reuse_addr(false)
+            .passphrase("open sesame")
+            .key_length(KeyLength::Aes192)
+            .cipher_mode(CipherMode::Gcm)
+            .km_refresh_rate(1_000)
+            .km_pre_announce(100)
+            .enforced_encryption(false)
             .backlog(3);
         options.check().expect("all allowed");
         let config = options.config();
@@ -378,7 +421,54 @@ mod tests {
         assert_eq!((config.loss_max_ttl(), config.min_version()), (7, 0x0001_0300));
         assert_eq!((config.ip_ttl(), config.ip_tos()), (Some(9), Some(0xB8)));
         assert_eq!((config.ipv6_only(), config.reuse_addr()), (Some(true), false));
+        assert_eq!(config.passphrase(), Passphrase::new(b"open sesame").ok().as_ref());
+        assert_eq!(
+            (config.key_length(), config.cipher_mode()),
+            (Some(KeyLength::Aes192), Some(CipherMode::Gcm))
+        );
+        assert_eq!((config.km_refresh_rate(), config.km_pre_announce()), (1_000, 100));
+        assert!(!config.enforced_encryption());
         assert_eq!(options.backlog_size(), 3);
+    }
+
+    #[test]
+    fn a_passphrase_of_wrong_length_is_reported_and_none_is_ever_shown() {
+        for (secret, says) in [("sesame", "too short"), (&"sesame".repeat(14), "too long")] {
+            let options = Options::new().passphrase(secret);
+            let error = options.check().expect_err("10 to 80 bytes are allowed");
+            assert_eq!(error.to_string(), format!("passphrase: {says}: 10 to 80 bytes"));
+            assert!(!format!("{error:?} {options:?}").contains("sesame"));
+        }
+        let options = Options::new().passphrase("open sesame");
+        assert!(options.config().passphrase().is_some() && !format!("{options:?}").contains("sesame"));
+        assert_eq!(options.passphrase("").config().passphrase(), None, "empty ends encryption");
+    }
+
+    #[test]
+    fn every_key_length_and_cipher_reaches_its_option() {
+        for length in [KeyLength::Aes128, KeyLength::Aes192, KeyLength::Aes256] {
+            assert_eq!(Options::new().key_length(length).config().key_length(), Some(length));
+        }
+        for mode in [CipherMode::Ctr, CipherMode::Gcm] {
+            assert_eq!(Options::new().cipher_mode(mode).config().cipher_mode(), Some(mode));
+        }
+        let new = Options::new();
+        assert_eq!((new.config().key_length(), new.config().cipher_mode()), (None, None));
+    }
+
+    #[test]
+    fn the_tag_of_gcm_takes_room_of_the_payload() {
+        let gcm = Options::new().cipher_mode(CipherMode::Gcm);
+        assert!(gcm.clone().payload_size(1_440).check().is_ok());
+        assert!(gcm.payload_size(1_441).check().is_err());
+    }
+
+    #[test]
+    fn an_announcement_is_at_most_half_of_the_refresh_rate() {
+        let options = Options::new().km_refresh_rate(1_000);
+        assert_eq!(options.config().km_pre_announce(), 499, "it follows the rate");
+        let text = options.km_pre_announce(500).check().expect_err("more than half").to_string();
+        assert!(text.starts_with("kmpreannounce: 500 is not allowed; allowed: 0 to 499 packets"), "{text}");
     }
 
     #[test]

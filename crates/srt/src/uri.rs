@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use srt_protocol::config::{ConfigError, SocketOption};
+use zeroize::Zeroizing;
 
 use crate::{
     Error, Options, SrtListener, SrtSocket,
@@ -65,6 +66,8 @@ pub struct SrtUri {
     adapter: Option<String>,
     local_port: Option<u16>,
     options: Options,
+    /// The options that the text names.
+    named: Vec<SocketOption>,
     extra: Vec<(String, String)>,
     /// The text as it was given, but for secrets.
     text: String,
@@ -147,6 +150,7 @@ impl SrtUri {
             keys.take(decode(key, key)?, decode(key, value)?)?;
         }
         let Keys { mode, adapter, local_port, workers, options: pairs, extra, .. } = keys;
+        let named = pairs.iter().filter_map(|(key, _)| SocketOption::from_name(key).ok()).collect();
         let mut options = Options::new();
         options.config_mut().set_all_text(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
 
@@ -166,7 +170,7 @@ impl SrtUri {
         };
         if mode == Mode::Caller && host.is_none() {
             let why = "a caller needs a host: write srt://host:port";
-            return Err(UriError::Address { text: quoted(address), why });
+            return Err(UriError::Address { text: quoted(&without_secrets(address)), why });
         }
         if mode == Mode::Listener
             && let Some(local_port) = local_port.filter(|&local_port| local_port != port)
@@ -174,7 +178,7 @@ impl SrtUri {
             let why = "is a caller's own port; a listener's stands behind the host: srt://:port";
             return Err(UriError::Value { key: "port".to_owned(), value: local_port.to_string(), why });
         }
-        Ok(Self { mode, host, port, adapter, local_port, options, extra, text: without_secrets(text) })
+        Ok(Self { mode, host, port, adapter, local_port, options, named, extra, text: without_secrets(text) })
     }
 
     /// Whether we call or listen.
@@ -216,6 +220,23 @@ impl SrtUri {
     /// The SRT options, to be changed.
     pub const fn options_mut(&mut self) -> &mut Options {
         &mut self.options
+    }
+
+    /// Whether the URI says a value for this option, be it the default: what a program knows from elsewhere may stand in for
+    /// what the URI leaves open.
+    ///
+    /// ```
+    /// use srt::{SocketOption, SrtUri};
+    ///
+    /// let mut uri: SrtUri = "srt://media.example.com:9000?latency=200".parse()?;
+    /// if !uri.names(SocketOption::Passphrase) {
+    ///     uri.options_mut().set(SocketOption::Passphrase, "from a place that nobody sees")?;
+    /// }
+    /// # Ok::<(), srt::Error>(())
+    /// ```
+    #[must_use]
+    pub fn names(&self, option: SocketOption) -> bool {
+        self.named.contains(&option)
     }
 
     /// The value of one of the program's own keys, as given to [`parse_with`](Self::parse_with); the last one of several.
@@ -322,7 +343,8 @@ struct Keys<'a> {
     adapter: Option<String>,
     local_port: Option<u16>,
     workers: Option<usize>,
-    options: Vec<(String, String)>,
+    /// Wiped when done with, for one may be a passphrase.
+    options: Vec<(String, Zeroizing<String>)>,
     extra: Vec<(String, String)>,
 }
 
@@ -340,7 +362,7 @@ impl Keys<'_> {
             "workers" => self.workers = workers(&key, &value)?,
             "timeout" => self.both([SocketOption::SndTimeo, SocketOption::RcvTimeo], &value),
             "blocking" => self.both([SocketOption::SndSyn, SocketOption::RcvSyn], &value),
-            _ if SocketOption::from_name(&key).is_ok() => self.options.push((key, value)),
+            _ if SocketOption::from_name(&key).is_ok() => self.options.push((key, value.into())),
             _ => {
                 return Err(UriError::UnknownKey { hint: nearest(&key, self.extra_keys), key: quoted(&key) });
             }
@@ -364,7 +386,7 @@ impl Keys<'_> {
     }
 
     fn both(&mut self, options: [SocketOption; 2], value: &str) {
-        self.options.extend(options.map(|option| (option.name().to_owned(), value.to_owned())));
+        self.options.extend(options.map(|option| (option.name().to_owned(), value.to_owned().into())));
     }
 }
 
@@ -398,7 +420,7 @@ const WORKERS_MOST: usize = 256;
 
 /// What stands between `srt://` and the options.
 fn host_and_port(address: &str) -> Result<(Option<String>, u16), UriError> {
-    let refused = |why| Err(UriError::Address { text: quoted(address), why });
+    let refused = |why| Err(UriError::Address { text: quoted(&without_secrets(address)), why });
     let (authority, path) = match address.split_once('/') {
         Some((authority, path)) => (authority, path),
         None => (address, ""),
@@ -446,19 +468,24 @@ fn decode(key: &str, text: &str) -> Result<String, UriError> {
     String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 once its %xx are put in"))
 }
 
-/// The URI with the values of secrets hidden.
+/// The URI with the values of secrets hidden, also where an `&` stands in place of the `?`.
 fn without_secrets(text: &str) -> String {
-    let Some((address, query)) = text.split_once('?') else { return text.to_owned() };
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((key, _)) if is_secret(key) => format!("{key}=***"),
-        _ => pair.to_owned(),
-    });
-    format!("{address}?{}", pairs.collect::<Vec<_>>().join("&"))
+    let hidden = |part: &str| {
+        let pairs = part.split('&').map(|pair| match pair.split_once('=') {
+            Some((key, _)) if is_secret(key) => format!("{key}=***"),
+            _ => pair.to_owned(),
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    };
+    match text.split_once('?') {
+        Some((address, query)) => format!("{}?{}", hidden(address), hidden(query)),
+        None => hidden(text),
+    }
 }
 
-/// The value of this key may never be shown.
+/// The value of this key may never be shown. No key of ours needs a percent sign: it would only hide which one it is.
 fn is_secret(key: &str) -> bool {
-    key.to_ascii_lowercase().contains("pass")
+    key.contains('%') || key.to_ascii_lowercase().contains("pass")
 }
 
 /// A text as errors repeat it: not without end.
@@ -505,7 +532,10 @@ const LONGEST_KEY: usize = 40;
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use srt_protocol::time::Micros;
+    use srt_protocol::{
+        config::{CipherMode, KeyLength},
+        time::Micros,
+    };
 
     fn parse(text: &str) -> SrtUri {
         SrtUri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -633,8 +663,41 @@ mod tests {
             without_secrets("srt://h:1?latency=1&passphrase=geheim&x=y"),
             "srt://h:1?latency=1&passphrase=***&x=y"
         );
-        let error = refused("srt://h:1?passphrase=geheimgeheim");
-        assert!(!error.contains("geheim"), "{error}");
+        for text in [
+            "srt://h:1?passphrase=geheim",
+            "srt://h?passphrase=geheimgeheim",
+            "srt://h:1&passphrase=geheimgeheim",
+            "udp://h:1&passphrase=geheimgeheim",
+        ] {
+            let error = refused(text);
+            assert!(!error.contains("geheim"), "{error}");
+        }
+        let uri = parse("srt://h:1?p%61ssphrase=geheimgeheim");
+        assert!(uri.options().config().passphrase().is_some());
+        assert_eq!(uri.to_string(), "srt://h:1?p%61ssphrase=***");
+        assert!(!format!("{uri:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn what_a_uri_names_is_told_from_what_it_leaves_open() {
+        let uri = parse("srt://h:1?SRTO_PASSPHRASE=&latency=200&timeout=100");
+        let named = [SocketOption::Passphrase, SocketOption::Latency, SocketOption::SndTimeo];
+        assert_eq!(named.map(|option| uri.names(option)), [true; 3], "empty is a value as well");
+        assert!(!uri.names(SocketOption::PbKeyLen) && !parse("srt://h:1").names(SocketOption::Passphrase));
+    }
+
+    #[test]
+    fn options_of_encryption_are_set_by_their_names() {
+        let uri = parse(
+            "srt://h:1?kmpreannounce=100&pbkeylen=32&kmrefreshrate=1000&cryptomode=2&enforcedencryption=no",
+        );
+        let config = uri.options().config();
+        assert_eq!((config.km_refresh_rate(), config.km_pre_announce()), (1_000, 100));
+        assert_eq!(
+            (config.key_length(), config.cipher_mode()),
+            (Some(KeyLength::Aes256), Some(CipherMode::Gcm))
+        );
+        assert!(!config.enforced_encryption());
     }
 
     proptest! {

@@ -148,6 +148,7 @@ impl Scene {
             chunk: 1316,
             rate: None,
             reconnect: false,
+            passphrase: None,
             source_time: false,
             counters: Arc::default(),
             stop: stop.clone(),

@@ -13,7 +13,7 @@ What an srt:// address may say: srt://HOST:PORT?KEY=VALUE&KEY=VALUE
                          srt://ADDRESS:PORT?mode=listener
   mode=caller|listener   says it outright
   adapter=ADDRESS        calls from, or listens on, this local address
-  workers=N              a listener's port is spread over N threads, for many gigabits
+  workers=N              spreads a listener's port over N threads, for many Gb/s
   port=PORT              calls from this local port
   bind=ADDRESS:PORT      both in one
 
@@ -24,7 +24,9 @@ maxbw=8Mbps, rcvbuf=8MB.
 ";
 
 const FOOT: &str = "\
-Quote addresses for the shell: 'srt://host:9000?latency=200&streamid=camera1'";
+Quote addresses for the shell: 'srt://host:9000?latency=200&streamid=camera1'
+A passphrase need not stand in an address, where all who may list the processes
+see it: --passphrase-file FILE, or the variable SRT_PASSPHRASE.";
 
 /// Where the words about an option begin.
 const INDENT: usize = 23;
@@ -118,7 +120,7 @@ mod tests {
             assert_eq!(listed, is_for_uris(info), "{}", info.name);
         }
         assert!(table.contains("0 or more ms; default 3000"), "{table}");
-        assert!(table.contains("  passphrase*"), "{table}");
+        assert!(table.contains("  passphrase  ") && table.contains("  packetfilter*"), "{table}");
         assert!(table.contains("at least 32 packets"), "what the buffer becomes: {table}");
         let (mark, first) = (table.find("marked *").unwrap(), table.find("\n  mss").unwrap());
         assert!(mark < first, "the mark is explained before it is used");
@@ -128,6 +130,7 @@ mod tests {
     fn the_table_fits_a_narrow_terminal_with_its_indent() {
         let table = option_table();
         let options = table.split_once("rcvbuf=8MB.").unwrap().1;
+        assert!(HEAD.lines().chain(FOOT.lines()).all(|line| line.chars().count() <= WIDTH), "{table}");
         for line in options.lines().filter(|line| line.starts_with(' ')) {
             assert!(line.chars().count() < WIDTH, "{line}");
             assert!(

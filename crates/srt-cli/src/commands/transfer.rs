@@ -12,11 +12,12 @@ use crate::error::Failure;
 use crate::files;
 use crate::log::{self, LogPlan};
 use crate::media::lenient::{Side, lenient};
-use crate::media::srt::{Link, Monitor, Observer, Role};
+use crate::media::srt::{LARGEST_LIVE_PAYLOAD, Link, Monitor, Observer, Role, largest_message};
 use crate::media::uri::masked;
 use crate::media::{MediaUri, Scheme, Setup, open_sink, open_source};
 use crate::pump::{Counters, Pump, Tap};
 use crate::report::{Reporter, StatsFile, StatsPlan, verdict};
+use crate::secret::Secret;
 use crate::stats_format::{ToolFormat, ToolWriter};
 use crate::stop::{self, Stop};
 use crate::talk::{Talk, Volume};
@@ -42,6 +43,8 @@ pub(crate) struct Transfer {
     pub(crate) rate: Option<u64>,
     /// Whether links are made anew.
     pub(crate) reconnect: bool,
+    /// Where the passphrase of addresses without one is read.
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Whether the time of origin is passed on.
     pub(crate) source_time: bool,
     /// When to end.
@@ -102,6 +105,7 @@ impl Transfer {
             room: ROOM,
             rate: args.rate,
             reconnect: args.reconnect,
+            passphrase_file: args.passphrase_file,
             source_time: false,
             limit: args.duration.map(|after| TimeLimit { after, until_connected: false }),
             stats: args.stats.map(|path| StatsPlan { path, format, interval }),
@@ -131,10 +135,16 @@ impl Transfer {
             talk.detail(format!("{from} to {to}"));
         }
         let counters = Arc::new(Counters::default());
+        let passphrase = if [&input, &output].iter().any(|uri| uri.scheme == Scheme::Srt) {
+            Secret::find(self.passphrase_file.as_deref(), &talk)?
+        } else {
+            None
+        };
         let setup = Setup {
-            chunk: self.chunk,
+            chunk: self.chunk_over(&output),
             rate: self.rate,
             reconnect: self.reconnect,
+            passphrase,
             source_time: self.source_time,
             counters: Arc::clone(&counters),
             stop: stop.clone(),
@@ -199,6 +209,15 @@ impl Transfer {
         if checked { judge(tap.as_deref()) } else { Ok(()) }
     }
 
+    /// Bytes per message: srt-live-transmit begins with the most there is, of which AES-GCM takes some.
+    fn chunk_over(&self, output: &MediaUri) -> usize {
+        if self.tool.is_some() && self.chunk == LARGEST_LIVE_PAYLOAD && output.scheme == Scheme::Srt {
+            largest_message(&output.text)
+        } else {
+            self.chunk
+        }
+    }
+
     /// Both addresses; srt-live-transmit takes more than we do.
     fn media(&self, talk: &Talk) -> Result<(MediaUri, MediaUri), Failure> {
         if self.tool.is_none() {
@@ -228,6 +247,11 @@ impl Transfer {
                 "--source-time: passes on times from SRT to SRT; leave it out, or give two srt:// addresses",
             ));
         }
+        if self.passphrase_file.is_some() && input.scheme != Scheme::Srt && output.scheme != Scheme::Srt {
+            return Err(Failure::Conflict(
+                "--passphrase-file: encrypts SRT alone; leave it out, or give an srt:// address",
+            ));
+        }
         if self.stats.as_ref().is_some_and(StatsPlan::to_stdout) && writes_stdout(output) {
             return Err(Failure::Conflict(
                 "--stats: statistics and data would both go to stdout; send the statistics to a file",
@@ -254,7 +278,14 @@ impl Transfer {
             (None, tool) => tool.as_ref().and_then(|tool| tool.stats_file.as_ref()).and_then(place),
         };
         let log = self.log.file.as_ref().and_then(place);
-        let all = [("input", read), ("output", written), ("file of statistics", stats), ("log file", log)];
+        let passphrase = self.passphrase_file.as_ref().and_then(place);
+        let all = [
+            ("input", read),
+            ("file of the passphrase", passphrase),
+            ("output", written),
+            ("file of statistics", stats),
+            ("log file", log),
+        ];
         for (place, (other, identity)) in all.iter().enumerate() {
             let same = |(_, earlier): &&(_, _)| identity.is_some() && earlier == identity;
             if let Some((one, _)) = all[..place].iter().find(same) {

@@ -138,6 +138,7 @@ pub(crate) mod tests {
             chunk,
             rate: None,
             reconnect: false,
+            passphrase: None,
             source_time: false,
             counters: Arc::default(),
             stop,

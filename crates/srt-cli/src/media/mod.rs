@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::batch::Batch;
 use crate::error::{Failure, UriProblem};
 use crate::pump::Counters;
+use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::talk::Talk;
 
@@ -112,6 +113,8 @@ pub(crate) struct Setup {
     pub(crate) rate: Option<u64>,
     /// Whether SRT connections are made anew when they end.
     pub(crate) reconnect: bool,
+    /// The passphrase of `srt://` addresses that say nothing about one.
+    pub(crate) passphrase: Option<Secret>,
     /// Whether SRT outputs pass on the time of origin.
     pub(crate) source_time: bool,
     /// Where it is counted what a medium throws away.

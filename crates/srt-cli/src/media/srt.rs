@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use srt::{
-    ConnectionError, Decision, Error, Message, MessageBatch, Mode, RejectReason, SocketOption, SrtListener,
-    SrtSocket, SrtUri, Stats,
+    CipherMode, ConnectionError, Decision, Error, Message, MessageBatch, Mode, Options, RejectReason,
+    SocketOption, SrtListener, SrtSocket, SrtUri, Stats,
 };
 
 use super::uri::masked;
@@ -25,7 +25,7 @@ use crate::units::show_counted;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Largest payload of live mode at the default MSS.
-const LARGEST_LIVE_PAYLOAD: usize = 1456;
+pub(crate) const LARGEST_LIVE_PAYLOAD: usize = 1456;
 /// Parameters of srt-live-transmit that are not options; they change nothing here, for nothing here waits for long.
 const TOOL_KEYS: [&str; 2] = ["timeout", "blocking"];
 /// Told by an end that has not measured a round trip yet.
@@ -77,7 +77,7 @@ pub(crate) struct Link {
 
 enum Place {
     Caller(Box<SrtUri>),
-    Listener { listener: SrtListener, busy: Arc<AtomicBool> },
+    Listener { listener: SrtListener, seat: Arc<Seat> },
 }
 
 enum Phase {
@@ -108,11 +108,17 @@ impl Link {
         if uri.mode() == Mode::Caller && uri.port() == 0 {
             return Err(UriFault { uri: name, problem: UriProblem::Port("0".to_owned()) }.into());
         }
+        let inherited = setup.passphrase.as_ref().filter(|_| !uri.names(SocketOption::Passphrase));
         let options = uri.options_mut();
+        if let Some(secret) = inherited {
+            options.set(SocketOption::Passphrase, secret.checked()?).map_err(refused)?;
+            setup.talk.detail(format!("{name}: the passphrase is that of {}", secret.place()));
+        }
         if setup.chunk > options.config().payload_size() && role == Role::Target {
             let bytes = i32::try_from(setup.chunk).unwrap_or(i32::MAX);
-            if setup.chunk > LARGEST_LIVE_PAYLOAD {
-                return Err(Failure::Chunk(setup.chunk));
+            let most = largest_payload(options);
+            if setup.chunk > most {
+                return Err(Failure::Chunk { chunk: setup.chunk, most });
             }
             options.set(SocketOption::PayloadSize, bytes).map_err(refused)?;
         }
@@ -224,14 +230,17 @@ impl Link {
 
     fn begin(&mut self) -> Result<bool, Failure> {
         match &self.place {
-            Place::Listener { listener, .. } => {
+            Place::Listener { listener, seat } => {
                 self.phase = Phase::Idle;
                 match listener.accept_timeout(WAIT) {
                     Ok((socket, _)) => {
                         self.connected(socket);
                         Ok(true)
                     }
-                    Err(error) if error.is_timeout() || error.is_would_block() => Ok(false),
+                    Err(error) if error.is_timeout() || error.is_would_block() => {
+                        seat.nobody_came();
+                        Ok(false)
+                    }
                     Err(source) => Err(failure_of(&self.name, source, "")),
                 }
             }
@@ -301,6 +310,9 @@ impl Link {
             });
             self.talk.say(format!("connected with {peer}{terms}"));
         }
+        if let Place::Listener { seat, .. } = &self.place {
+            seat.is_taken();
+        }
         self.ever_connected = true;
         self.backoff = FIRST_BACKOFF;
         self.given = Given::default();
@@ -322,8 +334,8 @@ impl Link {
         } else if self.reconnect {
             self.talk.say(format!("{}: {why}{lost}; connecting again", self.name));
         }
-        if let Place::Listener { busy, .. } = &self.place {
-            busy.store(false, Ordering::Release);
+        if let Place::Listener { seat, .. } = &self.place {
+            seat.is_free();
         }
         self.phase = match &self.place {
             _ if !self.reconnect || self.stop.asked() => Phase::Over,
@@ -428,12 +440,63 @@ fn listening(listener: SrtListener, role: Role) -> Place {
         Role::Source => RejectReason::CONFLICT,
         Role::Target => RejectReason::LOCKED,
     };
-    let busy = Arc::new(AtomicBool::new(false));
-    let taken = Arc::clone(&busy);
-    listener.set_hook(move |_| {
-        if taken.swap(true, Ordering::AcqRel) { Decision::Reject(refusal) } else { Decision::Accept }
-    });
-    Place::Listener { listener, busy }
+    let seat = Arc::new(Seat::default());
+    let offered = Arc::clone(&seat);
+    listener.set_hook(move |_| if offered.offer() { Decision::Accept } else { Decision::Reject(refusal) });
+    Place::Listener { listener, seat }
+}
+
+/// The one connection that a link has room for.
+///
+/// Offered to the first who asks. Who is refused after that, for the passphrases differ, leaves no word; when nobody has come
+/// for a while, the next one may have it.
+#[derive(Debug, Default)]
+struct Seat {
+    state: AtomicU8,
+}
+
+impl Seat {
+    const FREE: u8 = 0;
+    const TAKEN: u8 = 1;
+    /// More than this: offered, and so often nobody came.
+    const OFFERED: u8 = 2;
+    /// A caller who is let in comes at once; one who did not come while it was waited for five times does not come.
+    const GIVEN_UP: u8 = Self::OFFERED + 5;
+
+    /// Whether it was free; it is kept for who asks.
+    fn offer(&self) -> bool {
+        let change = (Ordering::AcqRel, Ordering::Acquire);
+        self.state.compare_exchange(Self::FREE, Self::OFFERED, change.0, change.1).is_ok()
+    }
+
+    fn is_taken(&self) {
+        self.state.store(Self::TAKEN, Ordering::Release);
+    }
+
+    fn is_free(&self) {
+        self.state.store(Self::FREE, Ordering::Release);
+    }
+
+    /// It was waited for the caller for [`WAIT`], in vain.
+    fn nobody_came(&self) {
+        let later = |state| match state {
+            Self::FREE | Self::TAKEN => None,
+            state if state + 1 == Self::GIVEN_UP => Some(Self::FREE),
+            state => Some(state + 1),
+        };
+        // Nothing was offered: nothing to change.
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+    }
+}
+
+/// The largest message in live mode, as the cipher leaves room for it.
+fn largest_payload(options: &Options) -> usize {
+    LARGEST_LIVE_PAYLOAD - options.config().cipher_mode().map_or(0, CipherMode::tag_len)
+}
+
+/// The largest message that this address can carry; what is wrong with it shows when it is opened.
+pub(crate) fn largest_message(text: &str) -> usize {
+    SrtUri::parse_with(text, &TOOL_KEYS).map_or(LARGEST_LIVE_PAYLOAD, |uri| largest_payload(uri.options()))
 }
 
 /// A name without address says the name once.
@@ -736,10 +799,9 @@ impl Monitor {
 
 #[cfg(test)]
 mod tests {
-    use srt::Options;
-
     use super::super::bytes::tests::setup;
     use super::*;
+    use crate::secret::Secret;
 
     /// A source that listens, and what calls it.
     fn listening_source(reconnect: bool) -> (SrtSource, Monitor, String, Stop) {
@@ -839,6 +901,49 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn who_was_let_in_and_did_not_come_keeps_nobody_out() {
+        let (mut source, _, address, _) = listening_source(false);
+        let Place::Listener { seat, .. } = &source.link.place else { panic!("not a listener") };
+        let seat = Arc::clone(seat);
+        assert!(seat.offer() && !seat.offer());
+        for _ in 0..5 {
+            assert_eq!(source.read(&mut Batch::default(), 8).unwrap(), Read::Nothing);
+        }
+        assert_eq!(exchange(&mut source, &address, &[b"next"]), [b"next".to_vec()]);
+        assert!(!seat.offer(), "whoever sits there keeps it until the end is seen");
+    }
+
+    #[test]
+    fn a_passphrase_from_elsewhere_is_for_addresses_that_name_none() {
+        let path = std::env::temp_dir().join(format!("srt-cli-link-{}", std::process::id()));
+        std::fs::write(&path, "open sesame\n").unwrap();
+        let passphrase = Secret::find(Some(&path), &Talk::silent()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let setup = Setup { passphrase, ..setup(1316) };
+        for (address, expected) in [
+            ("srt://127.0.0.1:1", Some("open sesame")),
+            ("srt://127.0.0.1:1?passphrase=open%20barley", Some("open barley")),
+            ("srt://127.0.0.1:1?passphrase=", None),
+        ] {
+            let link = Link::open(address, Role::Target, &setup).unwrap();
+            let Place::Caller(uri) = &link.place else { panic!("not a caller") };
+            let expected = expected.map(|text| srt::Passphrase::new(text.as_bytes()).unwrap());
+            assert_eq!(uri.options().config().passphrase(), expected.as_ref(), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_tag_of_gcm_takes_room_of_a_chunk() {
+        let gcm = "srt://127.0.0.1:1?cryptomode=2";
+        assert_eq!((largest_message(gcm), largest_message("srt://127.0.0.1:1")), (1_440, 1_456));
+        assert_eq!(Link::open(gcm, Role::Target, &setup(1_440)).unwrap().max_message(), 1_440);
+        let failure = Link::open(gcm, Role::Target, &setup(1_456)).err().unwrap();
+        let says =
+            "--chunk 1456: an SRT message carries at most 1440 bytes with AES-GCM; use 1316 (7 TS packets)";
+        assert_eq!((failure.to_string().as_str(), failure.exit_code()), (says, 2));
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl MediaUri {
         // "@" before a multicast group is what libsrt's tool and VLC write.
         let authority = authority.strip_prefix('@').unwrap_or(authority);
         let (host, port) =
-            split_port(authority).ok_or_else(|| fault(UriProblem::Host(authority.to_owned())))?;
+            split_port(authority).ok_or_else(|| fault(UriProblem::Host(masked_place(authority))))?;
         uri.host = host.to_owned();
         uri.port = port.map(str::to_owned);
         uri.parameters = query
@@ -110,7 +110,7 @@ impl MediaUri {
             self.fault(UriProblem::NoPort(scheme.to_ascii_lowercase()))
         })?;
         let port = text.parse::<u16>().ok().filter(|port| *port > 0);
-        port.ok_or_else(|| self.fault(UriProblem::Port(text.to_owned())))
+        port.ok_or_else(|| self.fault(UriProblem::Port(masked_place(text))))
     }
 
     /// The value of a parameter; the last one when it stands there twice.
@@ -173,15 +173,34 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
 
 /// The address as messages repeat it: a passphrase hidden, long values cut. A path stays as it is.
 pub(crate) fn masked(text: &str) -> String {
-    let Some((place, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
+    if !text.contains("://") {
         return text.to_owned();
-    };
-    let show = |item: &str| match item.split_once('=') {
+    }
+    match text.split_once('?') {
+        Some((place, query)) => format!("{}?{}", masked_place(place), masked_query(query)),
+        None => masked_place(text),
+    }
+}
+
+/// As [`masked`], of what stands before the `?`: parameters if the mark was forgotten.
+fn masked_place(place: &str) -> String {
+    match place.split_once('&') {
+        Some((place, query)) => format!("{place}&{}", masked_query(query)),
+        None => place.to_owned(),
+    }
+}
+
+fn masked_query(query: &str) -> String {
+    query.split('&').map(masked_pair).collect::<Vec<_>>().join("&")
+}
+
+/// As [`masked`], of one `KEY=VALUE`.
+pub(crate) fn masked_pair(item: &str) -> String {
+    match item.split_once('=') {
         Some((key, _)) if percent_decode(key).to_ascii_lowercase().contains("pass") => format!("{key}=***"),
         Some((key, value)) => format!("{}={}", shortened(key), shortened(value)),
         None => shortened(item),
-    };
-    format!("{place}?{}", query.split('&').map(show).collect::<Vec<_>>().join("&"))
+    }
 }
 
 /// A value as messages repeat it.
@@ -304,8 +323,17 @@ mod tests {
         );
         assert_eq!(masked("srt://h:1"), "srt://h:1");
         assert_eq!(masked("srt://h:1?p%61ssphrase=secret&pass=x"), "srt://h:1?p%61ssphrase=***&pass=***");
-        for wrong in ["udp://h:1?passphrase=secret", "rtmp://h?passphrase=secret"] {
-            let fault = MediaUri::parse(wrong).and_then(|uri| uri.allow(&["ttl"], "ttl"));
+        assert_eq!(masked("srt://h:1&passphrase=secret?x=y"), "srt://h:1&passphrase=***?x=y");
+        assert_eq!(masked_pair("passphrase=secret"), "passphrase=***");
+        for wrong in [
+            "udp://h:1?passphrase=secret",
+            "rtmp://h?passphrase=secret",
+            "udp://h:1&passphrase=secret",
+            "udp://a:b:1&passphrase=secret",
+        ] {
+            let fault = MediaUri::parse(wrong)
+                .and_then(|uri| uri.port().map(|_| uri))
+                .and_then(|uri| uri.allow(&["ttl"], "ttl"));
             assert!(!fault.unwrap_err().to_string().contains("secret"));
         }
     }

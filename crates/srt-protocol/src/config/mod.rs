@@ -15,12 +15,12 @@ mod value;
 
 pub use error::ConfigError;
 pub use options::{Kind, Limits, OptionInfo, SocketOption, Stage, Support, Unit, When};
+pub use srt_crypto::{CipherMode, KeyLength, Passphrase};
 pub use stream_id::{
     STREAM_ID_MAX, StreamId, StreamIdBuilder, StreamIdError, StreamIdValue, StreamMode, StreamType,
 };
 pub use value::{Linger, OptionValue};
 
-pub use srt_crypto::{CipherMode, KeyLength, Passphrase};
 use zeroize::Zeroizing;
 
 use crate::time::Micros;

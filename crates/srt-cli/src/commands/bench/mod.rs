@@ -9,19 +9,22 @@ mod load;
 mod sink;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use srt::{Options, Runtime, SrtListener};
+use srt::{Options, Runtime, SocketOption, SrtListener};
 
 use self::figures::{Figures, Usage};
 use self::load::{Load, Pace};
 use self::sink::Sink;
 use crate::commands::impair::resolve;
 use crate::error::Failure;
+use crate::media::uri::masked_pair;
+use crate::secret::Secret;
 use crate::stop::{self, Stop};
 use crate::talk::{Talk, Volume};
 use crate::units::{parse_rate, parse_span, show_counted};
@@ -44,6 +47,12 @@ pub(crate) struct BenchArgs {
     /// An option of all sockets, as in an srt:// address; may be repeated: -o latency=20 -o fc=128000
     #[arg(long = "option", short = 'o', value_name = "KEY=VALUE")]
     options: Vec<String>,
+    /// Encrypt with the passphrase in this file; without it, with the one in the variable SRT_PASSPHRASE, if it is set
+    ///
+    /// The file holds the passphrase, 10 to 80 bytes; one end of line does not count. -o passphrase= goes before, and encrypts
+    /// nothing when it is empty; but what stands there is seen by all who may list the processes.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Large buffers and windows for throughput: latency=20 fc=128000 sndbuf=rcvbuf=150000000 maxbw=2500000000
     #[arg(long)]
     tuned: bool,
@@ -85,7 +94,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         None => Runtime::default_handle(),
     }
     .map_err(Failure::Bench)?;
-    let (options, told) = args.socket_options(&runtime)?;
+    let (options, told) = args.socket_options(&runtime, &talk)?;
     talk.say(format!(
         "{}, {} each, messages of {} bytes, {} workers; {told}",
         show_counted(u64::from(args.connections), "connection"),
@@ -151,22 +160,29 @@ fn both(args: &BenchArgs, options: &Options, before: Usage, stop: &Stop) -> Resu
 
 impl BenchArgs {
     /// The options of all sockets, and the ones to be told.
-    fn socket_options(&self, runtime: &Runtime) -> Result<(Options, String), Failure> {
+    fn socket_options(&self, runtime: &Runtime, talk: &Talk) -> Result<(Options, String), Failure> {
         // The sink's port is spread over as many as were asked for.
         let workers = usize::from(self.workers.unwrap_or(1));
         let mut options = Options::new().backlog(60_000).runtime(runtime).workers(workers);
         let tuned = if self.tuned { TUNED } else { &[] };
         let mut told: Vec<String> = Vec::new();
+        let mut own_passphrase = false;
         for text in tuned.iter().copied().chain(self.options.iter().map(String::as_str)) {
             let (key, value) = text.split_once('=').ok_or_else(|| Failure::BenchOption {
-                option: text.to_owned(),
+                option: masked_pair(text),
                 fault: "an option is KEY=VALUE; `srt help options` lists them".to_owned(),
             })?;
             options.set_text(key, value).map_err(|error| Failure::BenchOption {
-                option: text.to_owned(),
+                option: masked_pair(text),
                 fault: error.to_string(),
             })?;
-            told.push(text.to_owned());
+            told.push(masked_pair(text));
+            own_passphrase |= SocketOption::from_name(key) == Ok(SocketOption::Passphrase);
+        }
+        let secret = Secret::find(self.passphrase_file.as_deref(), talk)?;
+        if let Some(secret) = secret.filter(|_| !own_passphrase) {
+            options.set(SocketOption::Passphrase, secret.checked()?).map_err(Failure::Bench)?;
+            told.push(format!("passphrase of {}", secret.place()));
         }
         let told = if told.is_empty() { "options at their defaults".to_owned() } else { told.join(" ") };
         Ok((options, told))
