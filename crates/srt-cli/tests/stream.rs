@@ -407,3 +407,27 @@ fn the_demo_fails_when_the_picture_breaks() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("; give SRT more time with --latency, or the path less --loss"), "{said}");
 }
+
+#[test]
+fn an_encrypted_file_arrives_as_it_was_after_one_with_another_secret_was_refused() {
+    let place = Place::new("encrypted");
+    let (input, output) = (place.with("in", &content()), place.file("out"));
+    let (secret, other) = (place.with("secret", b"correct horse\n"), place.with("other", b"another horse\n"));
+    #[cfg(unix)]
+    for file in [&secret, &other] {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let port = free_port();
+    let listener = format!("srt://127.0.0.1:{port}?mode=listener");
+    let receiver = spawn(&["receive", &listener, &output, "--passphrase-file", &secret]);
+    let to = format!("srt://127.0.0.1:{port}?conntimeo=10000");
+    let refused = "connection rejected: the passphrases differ";
+    fails(&["send", &input, &to, "--passphrase-file", &other], 1, refused);
+    fails(&["send", &input, &to], 1, "connection rejected: one end has a passphrase and the other has none");
+    let to = format!("{to}&pbkeylen=32&cryptomode=2&kmrefreshrate=400");
+    let said = succeeds(spawn(&["send", &input, &to, "--passphrase-file", &secret]));
+    assert!(said.contains("sent 1,900 messages (2.5 MB)") && !said.contains("correct horse"), "{said}");
+    succeeds(receiver);
+    same(&fs::read(&output).unwrap(), &content());
+}

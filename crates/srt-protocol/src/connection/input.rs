@@ -94,8 +94,10 @@ impl Established {
                 .map(|len| self.receive.insert(now, &data.header, self.plain.get(..len).unwrap_or_default()))
         };
         let Some(insertion) = insertion else {
-            // Its number stays missing, and is asked for again.
-            self.link.on_undecryptable(data.payload.len());
+            let len = data.payload.len();
+            if self.link.on_undecryptable(now, &data.header, len, &self.receive) {
+                self.receive.pass_over(data.header.seq);
+            }
             return;
         };
         self.sample_buffers(now);

@@ -38,7 +38,7 @@ use crate::{
         Ack, AckDetail, Control, ControlPacket, DataHeader, DropRequest, HEADER_SIZE, KMREQ, KMRSP,
         LossReport, UDP_IP_OVERHEAD,
     },
-    stream::{DriftTracer, ReceiveBuffer, SendBuffer, SeqRange, count},
+    stream::{DriftTracer, ReceiveBuffer, SendBuffer, SeqRange, Tsbpd, count},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };
@@ -54,6 +54,8 @@ const TAIL_MARGIN: Micros = Micros::from_millis(20);
 const TAIL_MARGIN_MORE: Micros = Micros::from_millis(40);
 /// The longest wait between two packets sent again unasked.
 const PROBE_WAIT_MAX: Micros = Micros::from_secs(1);
+/// How long a key is waited for where nothing is played by time.
+const KEYLESS_PATIENCE: Micros = Micros::from_secs(1);
 /// ACKACKs and DROPREQs that wait to be sent, at most.
 const REPLIES_MAX: usize = 256;
 /// DROPREQs that one NAK is answered with, at most.
@@ -217,6 +219,8 @@ pub struct Link {
     capacity: Capacity,
     drift: Option<DriftTracer>,
     keys: Keys,
+    /// Since when nothing could be decrypted for want of a key.
+    keyless_since: Option<Instant>,
     // answers that wait
     ackacks: VecDeque<u32>,
     drop_requests: VecDeque<DropRequest>,
@@ -258,6 +262,7 @@ impl Link {
             capacity: Capacity::default(),
             drift: config.drift_tracer().then(DriftTracer::default),
             keys,
+            keyless_since: None,
             ackacks: VecDeque::new(),
             drop_requests: VecDeque::new(),
             nak_ranges: Vec::new(),
@@ -346,7 +351,9 @@ impl Link {
 
     /// Decrypts the payload of a packet into `plain`, which is as long; gives its length, or `None` where it is of no use.
     pub(crate) fn open(&mut self, header: &DataHeader, payload: &[u8], plain: &mut [u8]) -> Option<usize> {
-        self.keys.open(header, payload, plain)
+        let len = self.keys.open(header, payload, plain)?;
+        self.keyless_since = None;
+        Some(len)
     }
 
     /// The keys.
@@ -361,12 +368,30 @@ impl Link {
         self.counters.received_bytes += payload_len as u64;
     }
 
-    /// A data packet came that cannot be decrypted.
-    pub const fn on_undecryptable(&mut self, payload_len: usize) {
-        self.counters.received_packets += 1;
-        self.counters.received_bytes += payload_len as u64;
+    /// A data packet came that cannot be decrypted. Its number stays missing, and is asked for again; true where that is of no use
+    /// any more, because there was no key for longer than the latency: then it counts as come, so that the peer goes on.
+    pub fn on_undecryptable(
+        &mut self,
+        now: Instant,
+        header: &DataHeader,
+        payload_len: usize,
+        receive: &ReceiveBuffer,
+    ) -> bool {
         self.counters.undecryptable_packets += 1;
         self.counters.undecryptable_bytes += payload_len as u64;
+        let patience = receive.tsbpd().map_or(KEYLESS_PATIENCE, Tsbpd::latency);
+        let since = match self.keys.has_key_for(header) {
+            true => None,
+            false => Some(*self.keyless_since.get_or_insert(now)),
+        };
+        let hopeless = since.is_some_and(|since| now.saturating_since(since) > patience);
+        if hopeless {
+            self.on_data(now, header, payload_len, receive);
+        } else {
+            self.counters.received_packets += 1;
+            self.counters.received_bytes += payload_len as u64;
+        }
+        hopeless
     }
 
     /// Something came that we do not know, or that is no packet.

@@ -277,6 +277,16 @@ impl ReceiveBuffer {
         }
     }
 
+    /// `seq` came and is of no use: where nothing is held, the buffer goes on behind it, and counts it as dropped.
+    pub fn pass_over(&mut self, seq: SeqNumber) {
+        if let Ok(distance) = u64::try_from(seq.distance_from(self.next))
+            && self.slots.len() == 0
+            && distance < self.capacity as u64
+        {
+            self.skip_to(self.position + distance + 1);
+        }
+    }
+
     /// When [`pop`](Self::pop) will have something: at once where that lies in the past; `None` while it depends on
     /// what comes.
     #[must_use]

@@ -14,7 +14,7 @@ use std::{
 use srt_io::{Clock, Events, Interest, Poller, RecvBatch, UdpSocket};
 use srt_protocol::{
     connection::{CallerSetup, Connection, ConnectionError},
-    endpoint::{Incoming, Route},
+    endpoint::{AcceptError, Incoming, Route},
     handshake::RejectReason,
     time::Instant,
 };
@@ -553,10 +553,15 @@ impl Worker {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::debug!(peer = %incoming.peer, %error, "caller not accepted");
+                if matches!(error, AcceptError::Rejected(_)) {
+                    listening.rejected.fetch_add(1, Ordering::Relaxed);
+                }
                 wire.shared.free_id(id);
                 return;
             }
         };
+        // Before anything that the connection has to say: a caller that does not know yet understands nothing else.
+        wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
         let (local, local_ip): (_, Option<IpAddr>) = (wire.local_addr(incoming.local_ip), incoming.local_ip);
         let handover = Handover::new(id, incoming.peer, local, config, Arc::clone(&self.inbox));
         let listening = Some(Arc::clone(listening));

@@ -346,6 +346,11 @@ impl Keys {
         header.key == KeyFlag::None && self.receive_state != KmState::Secured
     }
 
+    /// Whether there is a key that the packet could be under.
+    pub(crate) fn has_key_for(&self, header: &DataHeader) -> bool {
+        self.receive.has_key_for(header)
+    }
+
     /// Decrypts the payload of a packet into `plain`, which is as long, and gives its length. `None` where it is of no use: a key
     /// that is not known, a tag that is wrong, no encryption where it was agreed, or nothing in it.
     pub(crate) fn open(&mut self, header: &DataHeader, payload: &[u8], plain: &mut [u8]) -> Option<usize> {

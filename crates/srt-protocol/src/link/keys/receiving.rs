@@ -19,10 +19,12 @@ use crate::{
 struct Known {
     key: PayloadKey,
     sek: Sek,
-    salt: Salt,
     message: Vec<u8>,
     /// Digest of the wrapped key in it: all of a message that nobody else can make.
     wrapped: u64,
+    /// A number that went under the other key after it: from there on the peer does not use it, and whatever names it is under one
+    /// that we do not know.
+    ended: Option<SeqNumber>,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl ReceiveKeys {
         let message = message.to_vec();
         let wrapped = understood(&message).map_or(0, |material| digest_of(material.wrapped));
         self.keys[Parity::Even as usize] =
-            Some(Known { key: key.clone(), sek: sek.clone(), salt, message, wrapped });
+            Some(Known { key: key.clone(), sek: sek.clone(), message, wrapped, ended: None });
     }
 
     /// The peer did not understand that key.
@@ -133,23 +135,16 @@ impl ReceiveKeys {
                 [Some((Parity::Even, even)), Some((Parity::Odd, odd))]
             }
         };
-        for (parity, sek) in seks.iter().flatten() {
-            let other = self.keys[*parity as usize]
-                .as_ref()
-                .is_some_and(|known| known.sek != *sek || known.salt != salt);
-            if other && self.newest.is_some_and(|(in_use, _)| in_use == *parity) {
-                return Err(KmState::BadSecret); // nobody replaces the key it sends under: this is a message of old
-            }
-        }
         for (parity, sek) in seks.into_iter().flatten() {
-            let key = PayloadKey::new(material.mode, &sek, &salt).map_err(|_| KmState::BadSecret)?;
-            let before = self.keys[parity as usize].replace(Known {
-                key,
-                sek,
-                salt,
-                message: message.to_vec(),
-                wrapped,
-            });
+            // libsrt says again the key that it sends under.
+            let same = self.keys[parity as usize].as_ref().filter(|known| known.sek == sek);
+            let key = match same {
+                Some(known) => known.key.clone(),
+                None => PayloadKey::new(material.mode, &sek, &salt).map_err(|_| KmState::BadSecret)?,
+            };
+            let ended = same.and_then(|known| known.ended);
+            let message = message.to_vec();
+            let before = self.keys[parity as usize].replace(Known { key, sek, message, wrapped, ended });
             let gone = before
                 .filter(|before| self.keys.iter().flatten().all(|known| known.message != before.message));
             if let Some(gone) = gone {
@@ -178,6 +173,18 @@ impl ReceiveKeys {
         self.shunned.push_back(digest);
     }
 
+    pub(super) fn has_key_for(&self, header: &DataHeader) -> bool {
+        // What is not encrypted lacks no key.
+        Parity::of(header.key).is_none_or(|parity| self.known(parity, header.seq).is_some())
+    }
+
+    /// The key that `seq` could be under.
+    fn known(&self, parity: Parity, seq: SeqNumber) -> Option<&Known> {
+        self.keys[parity as usize]
+            .as_ref()
+            .filter(|known| known.ended.is_none_or(|ended| !seq.is_after(ended)))
+    }
+
     /// Decrypts a payload into `plain`.
     pub(super) fn open(
         &mut self,
@@ -187,9 +194,14 @@ impl ReceiveKeys {
         plain: &mut [u8],
     ) -> Option<usize> {
         let parity = Parity::of(header.key)?;
-        let known = self.keys[parity as usize].as_ref()?;
+        let known = self.known(parity, header.seq)?;
         let len = known.key.open_into(header.seq.value(), associated, payload, plain).ok()?;
         if self.newest.is_none_or(|(_, newest)| header.seq.is_after(newest)) {
+            if self.newest.is_some_and(|(before, _)| before != parity)
+                && let Some(other) = &mut self.keys[parity.other() as usize]
+            {
+                other.ended = Some(header.seq);
+            }
             self.newest = Some((parity, header.seq));
         }
         Some(len)
