@@ -1,0 +1,400 @@
+//! Encryption against real libsrt: every key length, keys that change under way, both ciphers, and what becomes of
+//! passphrases that do not match. A wiretap stands in each path and sees that the packets are encrypted.
+//!
+//! Any `srt-live-transmit` will do (`SRT_LIVE_TRANSMIT=/path`); AES-GCM is tried with one that has the option
+//! `cryptomode`, which Debian's has not.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of these tests fail as the tests do")]
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use srt::{ConnectionError, Options, RejectReason, SrtListener, SrtSocket};
+use srt_impair::{Emulator, Profile, Setup};
+use srt_tests::peers::{PATIENCE, Peer, Program, feed, free_port};
+use srt_tests::streams::{
+    MESSAGE, Pace, assert_same, end_of, localhost, message, messages, options, receive_bytes, send_paced,
+};
+use srt_tests::tap::{Seen, Tap};
+
+const SECRET: &str = "passphrase=correct-horse";
+const OTHER_SECRET: &str = "passphrase=battery-staple";
+
+// ---------------------------------------------------------------------------- all lengths of keys
+
+/// Half a second of 8 Mb/s.
+const SHORT: u32 = 400;
+
+#[test]
+fn our_caller_sends_under_keys_of_any_length() {
+    each_length(Ours::Caller, Sender::Us);
+}
+
+#[test]
+fn our_listener_sends_under_keys_of_any_length() {
+    each_length(Ours::Listener, Sender::Us);
+}
+
+#[test]
+fn our_caller_receives_under_keys_of_any_length() {
+    each_length(Ours::Caller, Sender::Them);
+}
+
+#[test]
+fn our_listener_receives_under_keys_of_any_length() {
+    each_length(Ours::Listener, Sender::Them);
+}
+
+fn each_length(ours: Ours, sender: Sender) {
+    let Some(program) = Program::srt_live_transmit() else { return };
+    at_once([16, 24, 32], |length| {
+        let both = format!("{SECRET}&pbkeylen={length}");
+        let run = Run { ours, sender, our_side: &both, their_side: &both, path: Path::Clean, count: SHORT };
+        run.check(&program, length, CTR);
+    });
+}
+
+#[test]
+fn a_length_that_one_side_alone_asks_for_holds() {
+    let Some(program) = Program::srt_live_transmit() else { return };
+    let asked = format!("{SECRET}&pbkeylen=32");
+    // The listener's word, which a caller without one takes; and the caller's, which reaches the listener with its key.
+    let cases = [
+        (Ours::Caller, SECRET, &*asked),
+        (Ours::Caller, &*asked, SECRET),
+        (Ours::Listener, &*asked, SECRET),
+        (Ours::Listener, SECRET, &*asked),
+    ];
+    at_once(cases, |(ours, our_side, their_side)| {
+        let run = Run { ours, sender: Sender::Us, our_side, their_side, path: Path::Clean, count: 100 };
+        run.check(&program, 32, CTR);
+    });
+}
+
+// ---------------------------------------------------------------------------- keys that change, under loss
+
+/// Two seconds of 8 Mb/s.
+const LONG: u32 = 1_500;
+const ROTATION: &str = "&kmrefreshrate=300&kmpreannounce=100";
+
+#[test]
+fn our_caller_changes_keys_under_loss() {
+    changes_keys(Ours::Caller, Sender::Us, 16, 1);
+}
+
+#[test]
+fn our_listener_changes_keys_under_loss() {
+    changes_keys(Ours::Listener, Sender::Us, 32, 2);
+}
+
+#[test]
+fn our_caller_follows_libsrts_changes_of_keys_under_loss() {
+    changes_keys(Ours::Caller, Sender::Them, 32, 3);
+}
+
+#[test]
+fn our_listener_follows_libsrts_changes_of_keys_under_loss() {
+    changes_keys(Ours::Listener, Sender::Them, 16, 4);
+}
+
+fn changes_keys(ours: Ours, sender: Sender, length: usize, seed: u64) {
+    let Some(program) = Program::srt_live_transmit() else { return };
+    changes_keys_of(&program, ours, sender, length, seed, CTR);
+}
+
+fn changes_keys_of(program: &Program, ours: Ours, sender: Sender, length: usize, seed: u64, cipher: Cipher) {
+    let common = format!("{SECRET}&pbkeylen={length}{}", cipher.parameter);
+    let changing = format!("{common}{ROTATION}");
+    let (our_side, their_side) = match sender {
+        Sender::Us => (&*changing, &*common),
+        Sender::Them => (&*common, &*changing),
+    };
+    let run = Run { ours, sender, our_side, their_side, path: Path::Lossy { seed }, count: LONG };
+    let seen = run.check(program, length, cipher);
+    assert!(seen.key_changes >= 4, "{seen:?}");
+}
+
+// ---------------------------------------------------------------------------- AES-GCM
+
+#[test]
+fn our_caller_sends_under_aes_gcm() {
+    each_length_of_gcm(Ours::Caller, Sender::Us);
+}
+
+#[test]
+fn our_listener_sends_under_aes_gcm() {
+    each_length_of_gcm(Ours::Listener, Sender::Us);
+}
+
+#[test]
+fn our_caller_receives_under_aes_gcm() {
+    each_length_of_gcm(Ours::Caller, Sender::Them);
+}
+
+#[test]
+fn our_listener_receives_under_aes_gcm() {
+    each_length_of_gcm(Ours::Listener, Sender::Them);
+}
+
+#[test]
+fn a_listener_that_asks_for_no_cipher_takes_aes_gcm() {
+    let Some(program) = with_gcm() else { return };
+    let asked = format!("{SECRET}{}", GCM.parameter);
+    at_once([(Ours::Caller, &*asked, SECRET), (Ours::Listener, SECRET, &*asked)], |(ours, our_side, their_side)| {
+        let run = Run { ours, sender: Sender::Us, our_side, their_side, path: Path::Clean, count: 100 };
+        run.check(&program, 16, GCM);
+    });
+}
+
+#[test]
+fn our_caller_changes_keys_of_aes_gcm_under_loss() {
+    let Some(program) = with_gcm() else { return };
+    changes_keys_of(&program, Ours::Caller, Sender::Us, 32, 5, GCM);
+}
+
+#[test]
+fn our_listener_changes_keys_of_aes_gcm_under_loss() {
+    let Some(program) = with_gcm() else { return };
+    changes_keys_of(&program, Ours::Listener, Sender::Us, 16, 6, GCM);
+}
+
+#[test]
+fn our_caller_follows_libsrts_changes_of_keys_of_aes_gcm_under_loss() {
+    let Some(program) = with_gcm() else { return };
+    changes_keys_of(&program, Ours::Caller, Sender::Them, 16, 7, GCM);
+}
+
+#[test]
+fn our_listener_follows_libsrts_changes_of_keys_of_aes_gcm_under_loss() {
+    let Some(program) = with_gcm() else { return };
+    changes_keys_of(&program, Ours::Listener, Sender::Them, 32, 8, GCM);
+}
+
+fn each_length_of_gcm(ours: Ours, sender: Sender) {
+    let Some(program) = with_gcm() else { return };
+    at_once([16, 24, 32], |length| {
+        let both = format!("{SECRET}&pbkeylen={length}{}", GCM.parameter);
+        let run = Run { ours, sender, our_side: &both, their_side: &both, path: Path::Clean, count: SHORT };
+        run.check(&program, length, GCM);
+    });
+}
+
+/// The program, if a caller of it can be told to use AES-GCM: found out by telling it.
+fn with_gcm() -> Option<Program> {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    let program = Program::srt_live_transmit()?;
+    let asked = format!("{SECRET}{}", GCM.parameter);
+    let can = *CAN.get_or_init(|| call_of(&program, &asked, &asked).is_ok());
+    if !can {
+        let test = thread::current().name().unwrap_or("this test").to_owned();
+        let path = program.path().display();
+        eprintln!("skipped: {test} needs an srt-live-transmit with AES-GCM, which {path} does not have");
+    }
+    can.then_some(program)
+}
+
+/// What a caller of theirs gets from a listener of ours.
+fn call_of(program: &Program, our_side: &str, their_side: &str) -> Result<(SrtSocket, Peer), String> {
+    let listener = SrtListener::bind(localhost(0), &with(our_side, LATENCY)).unwrap();
+    let uri = format!("srt://{}?conntimeo=600000&{their_side}", listener.local_addr());
+    let peer = program.transmit("file://con", &uri, &[]).unwrap();
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Ok((socket, _)) = listener.try_accept() {
+            return Ok((socket, peer));
+        }
+        if peer.stderr().contains("REJECT") {
+            return Err(peer.stderr());
+        }
+        assert!(Instant::now() < give_up, "neither accepted nor rejected: {peer}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// ---------------------------------------------------------------------------- a stream, and how it looks from outside
+
+const LATENCY: Duration = Duration::from_millis(120);
+
+/// Which end we are; the peer is the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ours {
+    Caller,
+    Listener,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Us,
+    Them,
+}
+
+#[derive(Clone, Copy)]
+struct Cipher {
+    /// In KMREQ.
+    number: u8,
+    parameter: &'static str,
+}
+
+const CTR: Cipher = Cipher { number: 2, parameter: "" };
+const GCM: Cipher = Cipher { number: 4, parameter: "&cryptomode=2" };
+
+#[derive(Clone, Copy)]
+enum Path {
+    Clean,
+    /// 5 % each way, and a latency that leaves time to repair everything.
+    Lossy {
+        seed: u64,
+    },
+}
+
+impl Path {
+    const fn latency(self) -> Duration {
+        match self {
+            Self::Clean => LATENCY,
+            Self::Lossy { .. } => Duration::from_secs(1),
+        }
+    }
+
+    /// Leads a caller to `target`, past a wiretap.
+    fn to(self, target: SocketAddr) -> (Tap, Option<Emulator>) {
+        let Self::Lossy { seed } = self else { return (Tap::before(target).unwrap(), None) };
+        // With this RTT libsrt has five tries to tell of its next key before it uses that.
+        let profile: Profile = "delay=10ms,loss=5%".parse().unwrap();
+        let mut setup = Setup::new(localhost(0), target);
+        (setup.to_target, setup.to_client, setup.seed) = (profile.clone(), profile, seed);
+        let emulator = Emulator::start(setup).unwrap();
+        (Tap::before(emulator.local_addr()).unwrap(), Some(emulator))
+    }
+}
+
+/// One stream between an end of ours and one of theirs, each with its options.
+struct Run<'a> {
+    ours: Ours,
+    sender: Sender,
+    our_side: &'a str,
+    their_side: &'a str,
+    path: Path,
+    count: u32,
+}
+
+impl Run<'_> {
+    /// It arrives as it was sent, and goes encrypted, with keys of this length and cipher. Gives what the sender was seen to send.
+    fn check(&self, program: &Program, key_length: usize, cipher: Cipher) -> Seen {
+        let Pair { socket, mut peer, tap, emulator } = self.connect(program);
+        match self.sender {
+            Sender::Us => {
+                let sent = messages(0..self.count);
+                send_paced(&socket, &sent);
+                socket.close().unwrap();
+                // libsrt never hands out what it could not decrypt: a message that is there was decrypted.
+                assert_same(&peer.wait().unwrap().1, &sent.concat());
+            }
+            Sender::Them => {
+                let received = receive_fed(&socket, &mut peer, self.count);
+                assert!(received.iter().all(|message| message.len() == MESSAGE));
+                assert_same(&received.concat(), &messages(0..self.count).concat());
+                peer.end().unwrap();
+            }
+        }
+        let stats = socket.stats(false);
+        assert_eq!(stats.pkt_rcv_undecrypt_total, 0, "{stats:?}");
+        assert_eq!((stats.pkt_rcv_drop_total, stats.pkt_snd_drop_total), (0, 0), "{stats:?}");
+        if let Some(emulator) = emulator {
+            let wire = emulator.stop().unwrap();
+            assert!(wire.to_target.link.lost_luck > 0 && wire.to_client.link.lost_luck > 0, "{wire}");
+        }
+        let we_call = self.ours == Ours::Caller;
+        let (ours, theirs) = if we_call {
+            (tap.from_caller(), tap.from_listener())
+        } else {
+            (tap.from_listener(), tap.from_caller())
+        };
+        let seen = if self.sender == Sender::Us { ours.clone() } else { theirs };
+        let [clear, even, odd, invalid] = seen.packets;
+        assert!(clear == 0 && invalid == 0 && even + odd > u64::from(self.count) * 9 / 10, "{seen:?}");
+        // Each end of ours announces a key of its own, which tells what it is.
+        assert!(ours.key_requests > 0, "{ours:?}");
+        assert_eq!((ours.key_lengths, ours.ciphers), ([key_length].into(), [cipher.number].into()));
+        seen
+    }
+
+    fn connect(&self, program: &Program) -> Pair {
+        let Self { ours, sender, our_side, their_side, path, .. } = *self;
+        let start = |address: SocketAddr, mode: &str| {
+            let latency = path.latency().as_millis();
+            let uri = format!("srt://{address}?mode={mode}&latency={latency}&{their_side}");
+            let (from, to) = if sender == Sender::Us { (&*uri, "file://con") } else { ("file://con", &*uri) };
+            program.transmit(from, to, &[]).unwrap()
+        };
+        let options = with(our_side, path.latency());
+        let (socket, peer, (tap, emulator)) = match ours {
+            Ours::Caller => {
+                let port = free_port().unwrap();
+                let mut peer = start(localhost(port), "listener");
+                peer.bound(port).unwrap();
+                let way = path.to(localhost(port));
+                (SrtSocket::connect(way.0.local_addr(), &options).unwrap(), peer, way)
+            }
+            Ours::Listener => {
+                let listener = SrtListener::bind(localhost(0), &options).unwrap();
+                let way = path.to(listener.local_addr());
+                let peer = start(way.0.local_addr(), "caller");
+                (listener.accept_timeout(PATIENCE).unwrap().0, peer, way)
+            }
+        };
+        if sender == Sender::Them {
+            peer.connected().unwrap();
+        }
+        Pair { socket, peer, tap, emulator }
+    }
+}
+
+struct Pair {
+    socket: SrtSocket,
+    peer: Peer,
+    tap: Tap,
+    emulator: Option<Emulator>,
+}
+
+/// The first `count` messages of those that the peer is given to send.
+fn receive_fed(socket: &SrtSocket, peer: &mut Peer, count: u32) -> Vec<Vec<u8>> {
+    let mut stdin = peer.take_stdin();
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // libsrt does not send again what nothing follows, so more follows until we have what we want.
+        let feeder = scope.spawn(|| {
+            let mut pace = Pace::new();
+            for number in (0..).take_while(|_| !enough.load(Ordering::Relaxed)) {
+                pace.next();
+                feed(&mut stdin, [&message(number)[..]]).unwrap();
+            }
+        });
+        let received = receive_bytes(socket, count as usize * MESSAGE);
+        enough.store(true, Ordering::Relaxed);
+        feeder.join().unwrap();
+        received.unwrap()
+    })
+}
+
+/// Options as they stand in a URI.
+fn with(parameters: &str, latency: Duration) -> Options {
+    let mut options = options(latency);
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap();
+        options.set_text(name, value).unwrap_or_else(|error| panic!("{parameter}: {error}"));
+    }
+    options
+}
+
+/// Runs all cases side by side; each waits for most of its time.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        let run = &run;
+        for case in cases {
+            scope.spawn(move || run(case));
+        }
+    });
+}
