@@ -58,6 +58,27 @@ fn each_length(ours: Ours, sender: Sender) {
 }
 
 #[test]
+fn libsrts_caller_gets_our_answer_before_our_key() {
+    let Some(program) = Program::srt_live_transmit() else { return };
+    at_once(0..4, |_| {
+        let run = Run {
+            ours: Ours::Listener,
+            sender: Sender::Us,
+            our_side: SECRET,
+            their_side: SECRET,
+            path: Path::Clean,
+            count: 100,
+        };
+        let Pair { socket, peer, tap, .. } = run.connect(&program);
+        send_paced(&socket, &messages(0..20));
+        peer.connected().unwrap();
+        // A key that comes before the answer to its call is thrown away, and data waits for its repetition.
+        assert!(!peer.stderr().contains("CONFUSED"), "{peer}");
+        drop(tap);
+    });
+}
+
+#[test]
 fn a_length_that_one_side_alone_asks_for_holds() {
     let Some(program) = Program::srt_live_transmit() else { return };
     let asked = format!("{SECRET}&pbkeylen=32");
@@ -143,10 +164,13 @@ fn our_listener_receives_under_aes_gcm() {
 fn a_listener_that_asks_for_no_cipher_takes_aes_gcm() {
     let Some(program) = with_gcm() else { return };
     let asked = format!("{SECRET}{}", GCM.parameter);
-    at_once([(Ours::Caller, &*asked, SECRET), (Ours::Listener, SECRET, &*asked)], |(ours, our_side, their_side)| {
-        let run = Run { ours, sender: Sender::Us, our_side, their_side, path: Path::Clean, count: 100 };
-        run.check(&program, 16, GCM);
-    });
+    at_once(
+        [(Ours::Caller, &*asked, SECRET), (Ours::Listener, SECRET, &*asked)],
+        |(ours, our_side, their_side)| {
+            let run = Run { ours, sender: Sender::Us, our_side, their_side, path: Path::Clean, count: 100 };
+            run.check(&program, 16, GCM);
+        },
+    );
 }
 
 #[test]
@@ -186,8 +210,7 @@ fn each_length_of_gcm(ours: Ours, sender: Sender) {
 fn with_gcm() -> Option<Program> {
     static CAN: OnceLock<bool> = OnceLock::new();
     let program = Program::srt_live_transmit()?;
-    let asked = format!("{SECRET}{}", GCM.parameter);
-    let can = *CAN.get_or_init(|| call_of(&program, &asked, &asked).is_ok());
+    let can = *CAN.get_or_init(|| calls_with_gcm(&program));
     if !can {
         let test = thread::current().name().unwrap_or("this test").to_owned();
         let path = program.path().display();
@@ -196,22 +219,227 @@ fn with_gcm() -> Option<Program> {
     can.then_some(program)
 }
 
-/// What a caller of theirs gets from a listener of ours.
-fn call_of(program: &Program, our_side: &str, their_side: &str) -> Result<(SrtSocket, Peer), String> {
-    let listener = SrtListener::bind(localhost(0), &with(our_side, LATENCY)).unwrap();
-    let uri = format!("srt://{}?conntimeo=600000&{their_side}", listener.local_addr());
+fn calls_with_gcm(program: &Program) -> bool {
+    let asked = format!("{SECRET}{}", GCM.parameter);
+    let listener = SrtListener::bind(localhost(0), &with(&asked, LATENCY)).unwrap();
+    let uri = format!("srt://{}?conntimeo=600000&{asked}", listener.local_addr());
     let peer = program.transmit("file://con", &uri, &[]).unwrap();
+    accepted(&listener, &peer).is_some()
+}
+
+// ---------------------------------------------------------------------------- passphrases that do not match
+
+#[test]
+fn our_caller_and_passphrases_that_match_or_do_not() {
+    passphrases(Ours::Caller);
+}
+
+#[test]
+fn our_listener_and_passphrases_that_match_or_do_not() {
+    passphrases(Ours::Listener);
+}
+
+#[test]
+fn our_caller_and_ciphers_that_differ() {
+    ciphers(Ours::Caller);
+}
+
+#[test]
+fn our_listener_and_ciphers_that_differ() {
+    ciphers(Ours::Listener);
+}
+
+/// All combinations of passphrases and of ENFORCEDENCRYPTION.
+fn passphrases(ours: Ours) {
+    let Some(program) = Program::srt_live_transmit() else { return };
+    // 1.5.1's caller gives this reason whenever it turns down by itself what a listener has accepted.
+    let vague = ours == Ours::Listener && program.libsrt_version().unwrap() < 0x01_05_02;
+    let pairs = [(SECRET, SECRET), (SECRET, OTHER_SECRET), (SECRET, ""), ("", SECRET)];
+    for pair in pairs {
+        at_once(STRICTNESS, |strict| {
+            let (expected, why) = match pair {
+                (caller, listener) if caller == listener => (through(true, true), RejectReason::Unknown),
+                ("", _) => (through(true, false), RejectReason::Unsecure),
+                (_, "") => (through(false, true), RejectReason::Unsecure),
+                _ if vague && strict == (true, false) => (through(false, false), RejectReason::Unsecure),
+                _ => (through(false, false), RejectReason::BadSecret),
+            };
+            let refused = pair.0 != pair.1 && strict != (false, false);
+            let expected = if refused { Outcome::Rejected(why) } else { expected };
+            assert_eq!(
+                Call { ours, pair, strict }.outcome(&program),
+                expected,
+                "{pair:?}, enforced by {strict:?}"
+            );
+        });
+    }
+}
+
+/// One side wants AES-GCM and the other AES-CTR: that is refused, whatever ENFORCEDENCRYPTION says.
+fn ciphers(ours: Ours) {
+    let Some(program) = with_gcm() else { return };
+    let (ctr, gcm) = (format!("{SECRET}&cryptomode=1"), format!("{SECRET}{}", GCM.parameter));
+    for pair in [(&*ctr, &*gcm), (&*gcm, &*ctr)] {
+        at_once(STRICTNESS, |strict| {
+            let outcome = Call { ours, pair, strict }.outcome(&program);
+            assert_eq!(outcome, Outcome::Rejected(RejectReason::Crypto), "{pair:?}, enforced by {strict:?}");
+        });
+    }
+}
+
+const STRICTNESS: [(bool, bool); 4] = [(true, true), (true, false), (false, true), (false, false)];
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Rejected(RejectReason),
+    /// Whether data of either end gets through to the other.
+    Connected {
+        callers: bool,
+        listeners: bool,
+    },
+}
+
+const fn through(callers: bool, listeners: bool) -> Outcome {
+    Outcome::Connected { callers, listeners }
+}
+
+/// Caller's and listener's options, and whether they enforce encryption.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    ours: Ours,
+    pair: (&'a str, &'a str),
+    strict: (bool, bool),
+}
+
+impl Call<'_> {
+    /// Tries twice, as a peer either sends or receives.
+    fn outcome(self, program: &Program) -> Outcome {
+        let (us, them) = thread::scope(|scope| {
+            let us = scope.spawn(|| self.attempt(program, Sender::Us));
+            (self.attempt(program, Sender::Them), us.join().unwrap())
+        });
+        let (callers, listeners) = if self.ours == Ours::Caller { (them, us) } else { (us, them) };
+        let outcome = match (callers, listeners) {
+            (Ok(callers), Ok(listeners)) => Outcome::Connected { callers, listeners },
+            (Err(reason), Err(other)) if reason == other => Outcome::Rejected(reason),
+            other => panic!("one time so and one time so: {other:?}"),
+        };
+        outcome
+    }
+
+    /// Whether data gets through, or why there is no connection.
+    fn attempt(self, program: &Program, sender: Sender) -> Result<bool, RejectReason> {
+        let side = |secret: &str, strict: bool| format!("{secret}&enforcedencryption={}", u8::from(strict));
+        let (caller, listener) = (side(self.pair.0, self.strict.0), side(self.pair.1, self.strict.1));
+        let transmit = |uri: &str| {
+            let (from, to) = if sender == Sender::Us { (uri, "file://con") } else { ("file://con", uri) };
+            program.transmit(from, to, &[]).unwrap()
+        };
+        match self.ours {
+            Ours::Caller => {
+                let port = free_port().unwrap();
+                let mut peer = transmit(&format!("srt://127.0.0.1:{port}?mode=listener&{listener}"));
+                peer.bound(port).unwrap();
+                let patient = with(&caller, LATENCY).connect_timeout(Duration::from_secs(600));
+                match SrtSocket::connect(localhost(port), &patient) {
+                    Ok(socket) => Ok(gets_through(&socket, &mut peer, sender)),
+                    Err(error) => {
+                        let reason = error.reject_reason().unwrap_or_else(|| panic!("{error}"));
+                        // One that let us in hears at once that we do not stay.
+                        if !self.strict.1 && reason != RejectReason::Crypto && sender == Sender::Us {
+                            peer.says("Accepted SRT").unwrap();
+                            peer.wait().unwrap();
+                        }
+                        Err(reason)
+                    }
+                }
+            }
+            Ours::Listener => {
+                let listener = SrtListener::bind(localhost(0), &with(&listener, LATENCY)).unwrap();
+                let uri = format!("srt://{}?conntimeo=600000&{caller}", listener.local_addr());
+                let mut peer = transmit(&uri);
+                let Some(socket) = accepted(&listener, &peer) else { return Err(reason_of(&peer)) };
+                let arrived = gets_through(&socket, &mut peer, sender);
+                // It may have found out by itself that it does not want us.
+                if peer.stderr().contains("REJECT") {
+                    assert!(!arrived, "{peer}");
+                    assert_eq!(end_of(&socket), ConnectionError::PeerShutdown);
+                    return Err(reason_of(&peer));
+                }
+                Ok(arrived)
+            }
+        }
+    }
+}
+
+/// The connection, unless the caller says that it was rejected.
+fn accepted(listener: &SrtListener, peer: &Peer) -> Option<SrtSocket> {
     let give_up = Instant::now() + PATIENCE;
     loop {
         if let Ok((socket, _)) = listener.try_accept() {
-            return Ok((socket, peer));
+            return Some(socket);
         }
         if peer.stderr().contains("REJECT") {
-            return Err(peer.stderr());
+            return None;
         }
         assert!(Instant::now() < give_up, "neither accepted nor rejected: {peer}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// What libsrt's caller says of its rejection.
+fn reason_of(peer: &Peer) -> RejectReason {
+    let said = peer.stderr();
+    let reasons = [
+        ("Incorrect passphrase", RejectReason::BadSecret),
+        ("Password required or unexpected", RejectReason::Unsecure),
+        ("Crypto mode", RejectReason::Crypto),
+    ];
+    let found = reasons.iter().find(|(words, _)| said.contains(words));
+    found.unwrap_or_else(|| panic!("no reason in what it says: {peer}")).1
+}
+
+/// Longer than data takes that arrives.
+const SILENCE: Duration = Duration::from_millis(600);
+
+/// Whether the other end gets anything of what was sent.
+fn gets_through(socket: &SrtSocket, peer: &mut Peer, sender: Sender) -> bool {
+    let begin = Instant::now();
+    let mut pace = Pace::new();
+    if sender == Sender::Us {
+        for number in 0..100 {
+            pace.next();
+            if socket.send(&message(number)).is_err() {
+                break; // a libsrt that rejects us when it sees our answer
+            }
+        }
+        thread::sleep(SILENCE.saturating_sub(begin.elapsed()));
+        // Closing in order would wait for what never arrives.
+        socket.abort();
+        // 1.5.1 hands out what it cannot decrypt as it came.
+        return peer.end().unwrap().1.chunks(MESSAGE).any(is_message);
+    }
+    let mut stdin = peer.take_stdin();
+    let mut buffer = [0; 1456];
+    for number in 0.. {
+        pace.next();
+        // It may have ended.
+        let fed = feed(&mut stdin, [&message(number)[..]]);
+        match socket.try_recv(&mut buffer) {
+            Ok(len) => {
+                assert!(is_message(&buffer[..len]), "something else than what was sent came out");
+                return true;
+            }
+            Err(error) if error.is_would_block() && fed.is_ok() && begin.elapsed() < SILENCE => {}
+            Err(_) => break,
+        }
+    }
+    false
+}
+
+fn is_message(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|number| message(u32::from_be_bytes(*number)) == *bytes)
 }
 
 // ---------------------------------------------------------------------------- a stream, and how it looks from outside
@@ -289,7 +517,7 @@ impl Run<'_> {
                 let sent = messages(0..self.count);
                 send_paced(&socket, &sent);
                 socket.close().unwrap();
-                // libsrt never hands out what it could not decrypt: a message that is there was decrypted.
+                // libsrt drops what it cannot decrypt, or hands it out as it came: it does not ask for it again.
                 assert_same(&peer.wait().unwrap().1, &sent.concat());
             }
             Sender::Them => {

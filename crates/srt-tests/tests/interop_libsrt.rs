@@ -19,7 +19,8 @@ use srt::{ConnectionError, Decision, RejectReason, SrtListener, SrtSocket};
 use srt_impair::{Emulator, Profile, Setup};
 use srt_tests::peers::{PATIENCE, Peer, Program, free_port, wait_bound};
 use srt_tests::streams::{
-    MESSAGE, Pace, assert_same, end_of, localhost, message, messages, options, receive, receive_bytes, send_paced,
+    MESSAGE, Pace, assert_same, end_of, localhost, message, messages, options, receive, receive_bytes,
+    send_paced,
 };
 
 /// Two seconds of 8 Mb/s.
@@ -304,7 +305,7 @@ fn assert_lossy(path: Emulator) {
 #[test]
 fn our_listener_sees_the_stream_id_and_version_of_libsrts_caller() {
     let Some(program) = Program::srt_live_transmit() else { return };
-    let version = version_of(&program);
+    let version = program.libsrt_version().unwrap();
     for stream_id in ["x", "live/camera-1", "#!::r=camera1,m=publish,u=someone"] {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::clone(&asked);
@@ -581,16 +582,6 @@ fn clip(ffmpeg: &Program, folder: &Folder) -> PathBuf {
 // ---------------------------------------------------------------------------- what all of them need
 
 const LATENCY: Duration = Duration::from_millis(120);
-
-/// As 0x010501, from the program's own words.
-fn version_of(program: &Program) -> u32 {
-    let mut peer = program.start(["-version"]).unwrap();
-    peer.wait().unwrap();
-    let words = peer.stderr();
-    let (_, version) = words.rsplit_once("SRT Library version: ").expect("it says its version");
-    let numbers = version.split(|character: char| !character.is_ascii_digit()).take(3);
-    numbers.fold(0, |version, number| version << 8 | number.parse::<u32>().expect("three numbers"))
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("the path is made of the test's own words")
