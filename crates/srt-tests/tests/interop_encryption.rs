@@ -346,9 +346,8 @@ impl Call<'_> {
                     Ok(socket) => Ok(gets_through(&socket, &mut peer, sender)),
                     Err(error) => {
                         let reason = error.reject_reason().unwrap_or_else(|| panic!("{error}"));
-                        // One that let us in hears at once that we do not stay.
+                        // One that let us in hears at once that we do not stay, at times before it has accepted.
                         if !self.strict.1 && reason != RejectReason::Crypto && sender == Sender::Us {
-                            peer.says("Accepted SRT").unwrap();
                             peer.wait().unwrap();
                         }
                         Err(reason)
