@@ -323,7 +323,7 @@ fn options_of_the_accept_win_over_those_of_the_listener() {
             seed,
             caller(latency_ms(120)).offers(Source::live(mbps(1), secs(2))),
             Link::rtt_ms(40),
-            listener(latency_ms(120)).admits(Admission::AcceptWith(latency_ms(700))),
+            listener(latency_ms(120)).admits(Admission::AcceptWith(Box::new(latency_ms(700)))),
         )
         .run();
         run.assert(check::all)

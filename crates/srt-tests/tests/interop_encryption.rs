@@ -320,12 +320,11 @@ impl Call<'_> {
             (self.attempt(program, Sender::Them), us.join().unwrap())
         });
         let (callers, listeners) = if self.ours == Ours::Caller { (them, us) } else { (us, them) };
-        let outcome = match (callers, listeners) {
+        match (callers, listeners) {
             (Ok(callers), Ok(listeners)) => Outcome::Connected { callers, listeners },
             (Err(reason), Err(other)) if reason == other => Outcome::Rejected(reason),
             other => panic!("one time so and one time so: {other:?}"),
-        };
-        outcome
+        }
     }
 
     /// Whether data gets through, or why there is no connection.

@@ -29,7 +29,7 @@ pub enum Admission {
     /// Thinks about it for so long.
     AcceptAfter(Micros),
     /// Takes it, with other options than the listener's.
-    AcceptWith(Config),
+    AcceptWith(Box<Config>),
     /// Refuses it.
     Reject(RejectReason),
     /// Never decides.
@@ -327,7 +327,7 @@ impl Node {
                     self.endpoint.reject(now, &incoming, *reason);
                     continue;
                 }
-                Admission::AcceptWith(config) => config.clone(),
+                Admission::AcceptWith(config) => Config::clone(config),
                 _ => self.party.config.clone(),
             };
             let id = self.free_id();
