@@ -1,4 +1,4 @@
-//! A wiretap: passes UDP on unchanged between callers' side and listener's side, and notes what of the encryption can be
+//! A wiretap: passes UDP on, unchanged unless told otherwise, between callers' side and listener's side, and notes what of the encryption can be
 //! seen from outside (draft §3.1, §3.2.2).
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use std::time::Duration;
 pub struct Tap {
     address: SocketAddr,
     seen: [Arc<Mutex<Seen>>; 2],
+    loses_a_key: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -48,14 +49,17 @@ impl Tap {
         let address = front.local_addr()?;
         let caller = Arc::new(Mutex::new(None));
         let (seen, over) = (<[Arc<Mutex<Seen>>; 2]>::default(), Arc::new(AtomicBool::new(false)));
+        let loses_a_key = Arc::new(AtomicBool::new(false));
         for socket in [&front, &back] {
             socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         }
         let ways = [(front.try_clone()?, back.try_clone()?), (back, front)];
         let threads = ways.into_iter().zip(&seen).enumerate().map(|(way, ((from, to), seen))| {
             let (seen, over, caller) = (Arc::clone(seen), Arc::clone(&over), Arc::clone(&caller));
+            let loses_a_key = Arc::clone(&loses_a_key);
             thread::spawn(move || {
                 let mut datagram = [0; 2048];
+                let mut lost = None;
                 while !over.load(Ordering::Relaxed) {
                     let Ok((len, sender)) = from.recv_from(&mut datagram) else { continue };
                     let mut caller = lock(&caller);
@@ -65,6 +69,13 @@ impl Tap {
                     let next = if way == 0 { Some(target) } else { *caller };
                     drop(caller);
                     lock(&seen).look_at(&datagram[..len]);
+                    if let [0xFF, 0xFF, 0, 3, _, _, _, _, _, _, _, _, _, _, _, _, key @ ..] = &datagram[..len]
+                        && way == 0
+                        && loses_a_key.load(Ordering::Relaxed)
+                        && lost.get_or_insert_with(|| key.to_vec()) == key
+                    {
+                        continue;
+                    }
                     if let Some(next) = next {
                         // What cannot be sent is lost, as datagrams are.
                         let _ = to.send_to(&datagram[..len], next);
@@ -73,7 +84,12 @@ impl Tap {
             })
         });
         let threads = threads.collect();
-        Ok(Self { address, seen, over, threads })
+        Ok(Self { address, seen, loses_a_key, over, threads })
+    }
+
+    /// From now on the next key that the caller announces does not arrive, however often it tells; those after it do.
+    pub fn lose_a_key(&self) {
+        self.loses_a_key.store(true, Ordering::Relaxed);
     }
 
     /// Where to call.
