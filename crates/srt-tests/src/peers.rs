@@ -91,6 +91,23 @@ impl Program {
         found.map(|path| Self { path })
     }
 
+    /// The version of libsrt in `srt-live-transmit`, such as 0x010501, from its own words.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn libsrt_version(&self) -> io::Result<u32> {
+        let mut peer = self.start(["-version"])?;
+        peer.wait()?;
+        let words = peer.stderr();
+        let (_, version) = words
+            .rsplit_once("SRT Library version: ")
+            .ok_or_else(|| peer.fault("it does not tell its version"))?;
+        let numbers = version.split(|character: char| !character.is_ascii_digit()).take(3);
+        numbers
+            .map(|number| number.parse::<u32>().map_err(io::Error::other))
+            .try_fold(0, |version, number| Ok(version << 8 | number?))
+    }
+
     /// Starts it with all three standard streams connected to us.
     ///
     /// # Errors

@@ -3,27 +3,28 @@
 //!
 //! What a peer needs to know, and what is skipped where it is missing, is told in [`srt_tests::peers`].
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of these tests fail as the tests do")]
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use srt::{ConnectionError, Decision, Options, RejectReason, SrtListener, SrtSocket};
+use srt::{ConnectionError, Decision, RejectReason, SrtListener, SrtSocket};
 use srt_impair::{Emulator, Profile, Setup};
 use srt_tests::peers::{PATIENCE, Peer, Program, free_port, wait_bound};
+use srt_tests::streams::{
+    MESSAGE, Pace, assert_same, end_of, localhost, message, messages, options, receive, receive_bytes,
+    send_paced,
+};
 
-/// Seven TS packets, as live video has them.
-const MESSAGE: usize = 1316;
 /// Two seconds of 8 Mb/s.
 const MESSAGES: u32 = 1_500;
-const BETWEEN: Duration = Duration::from_micros(1_316);
 
 // ---------------------------------------------------------------------------- live, both ways, both roles, two peers
 
@@ -304,7 +305,7 @@ fn assert_lossy(path: Emulator) {
 #[test]
 fn our_listener_sees_the_stream_id_and_version_of_libsrts_caller() {
     let Some(program) = Program::srt_live_transmit() else { return };
-    let version = version_of(&program);
+    let version = program.libsrt_version().unwrap();
     for stream_id in ["x", "live/camera-1", "#!::r=camera1,m=publish,u=someone"] {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::clone(&asked);
@@ -581,103 +582,6 @@ fn clip(ffmpeg: &Program, folder: &Folder) -> PathBuf {
 // ---------------------------------------------------------------------------- what all of them need
 
 const LATENCY: Duration = Duration::from_millis(120);
-
-fn localhost(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
-}
-
-/// Nothing waits for ever.
-fn options(latency: Duration) -> Options {
-    Options::new().latency(latency).receive_timeout(Some(PATIENCE)).send_timeout(Some(PATIENCE))
-}
-
-/// Its number, and then bytes that follow from it.
-fn message(number: u32) -> [u8; MESSAGE] {
-    let mut message = [0; MESSAGE];
-    let mut state = number.wrapping_mul(0x9E37_79B9) | 1;
-    for word in message.chunks_mut(4) {
-        state = (state ^ state << 13) ^ (state ^ state << 13) >> 17;
-        state ^= state << 5;
-        word.copy_from_slice(&state.to_be_bytes());
-    }
-    message[..4].copy_from_slice(&number.to_be_bytes());
-    message
-}
-
-fn messages(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
-    numbers.map(|number| message(number).to_vec()).collect()
-}
-
-/// One message every [`BETWEEN`]; one that is late is not made up for by a gap.
-struct Pace {
-    due: Instant,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self { due: Instant::now() }
-    }
-
-    fn next(&mut self) {
-        thread::sleep(self.due.saturating_duration_since(Instant::now()));
-        self.due += BETWEEN;
-    }
-}
-
-fn send_paced(socket: &SrtSocket, messages: &[Vec<u8>]) {
-    let mut pace = Pace::new();
-    for message in messages {
-        pace.next();
-        socket.send(message).unwrap();
-    }
-}
-
-fn receive(socket: &SrtSocket, count: u32) -> Result<Vec<Vec<u8>>, srt::Error> {
-    let mut buffer = [0; 1456];
-    (0..count).map(|_| socket.recv(&mut buffer).map(|len| buffer[..len].to_vec())).collect()
-}
-
-/// So many bytes at least, in messages as they came.
-fn receive_bytes(socket: &SrtSocket, bytes: usize) -> Result<Vec<Vec<u8>>, srt::Error> {
-    let (mut received, mut got, mut buffer) = (Vec::new(), 0, [0; 1456]);
-    while got < bytes {
-        let len = socket.recv(&mut buffer)?;
-        got += len;
-        received.push(buffer[..len].to_vec());
-    }
-    Ok(received)
-}
-
-/// Reads until there is no more, and says why.
-fn end_of(socket: &SrtSocket) -> ConnectionError {
-    let mut buffer = [0; 1456];
-    loop {
-        if let Err(error) = socket.recv(&mut buffer) {
-            return error
-                .connection_error()
-                .unwrap_or_else(|| panic!("no end of the connection, but: {error}"));
-        }
-    }
-}
-
-#[track_caller]
-fn assert_same(got: &[u8], expected: &[u8]) {
-    if got != expected {
-        let same = got.iter().zip(expected).take_while(|(got, expected)| got == expected).count();
-        let (got, expected) = (got.len(), expected.len());
-        panic!("{got} bytes instead of {expected}; the first {same} are right ({} messages)", same / MESSAGE);
-    }
-}
-
-/// As 0x010501, from the program's own words.
-fn version_of(program: &Program) -> u32 {
-    let mut peer = program.start(["-version"]).unwrap();
-    peer.wait().unwrap();
-    let words = peer.stderr();
-    let (_, version) = words.rsplit_once("SRT Library version: ").expect("it says its version");
-    let numbers = version.split(|character: char| !character.is_ascii_digit()).take(3);
-    numbers.fold(0, |version, number| version << 8 | number.parse::<u32>().expect("three numbers"))
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("the path is made of the test's own words")
