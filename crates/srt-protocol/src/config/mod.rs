@@ -574,14 +574,14 @@ impl Config {
         }
     }
 
-    /// Packets sent under one key, 3 to 2^30 (0, the default, is 2^24).
+    /// Packets sent under one key, 3 to 2^29 (0, the default, is 2^24).
     ///
     /// libsrt: takes 1 and 2 as well, which leave no packet between two announcements, and 2^31 − 1, at which numbers return.
     #[doc(alias = "SRTO_KMREFRESHRATE")]
     pub fn km_refresh_rate(&self) -> u32 {
         match self.km_refresh_rate {
             0 => KM_REFRESH_RATE,
-            rate => rate.unsigned_abs().clamp(3, 1 << 30),
+            rate => rate.unsigned_abs().clamp(3, 1 << 29),
         }
     }
 
@@ -1200,7 +1200,7 @@ mod tests {
         for rate in [1, 2, 3, i32::MAX] {
             let config = set(SocketOption::KmRefreshRate, rate).unwrap();
             let (rate, before) = (config.km_refresh_rate(), config.km_pre_announce());
-            assert!((3..=1 << 30).contains(&rate) && (1..rate / 2 + 1).contains(&before));
+            assert!((3..=1 << 29).contains(&rate) && (1..rate / 2 + 1).contains(&before));
         }
     }
 

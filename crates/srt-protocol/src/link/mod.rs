@@ -672,7 +672,7 @@ impl Link {
         if !self.keys.seal(&header, payload, out) {
             return false;
         }
-        let wire_size = payload.len() + HEADER_SIZE + UDP_IP_OVERHEAD;
+        let wire_size = payload.len() + self.keys.tag_len() + HEADER_SIZE + UDP_IP_OVERHEAD;
         self.pacing.spend(wire_size);
         self.counters.sent_packets += 1;
         self.counters.sent_bytes += payload.len() as u64;

@@ -141,7 +141,16 @@ impl<M> Slots<M> {
             return Err(note);
         }
         let len = fill(&mut chunk.bytes[slot * slot_size..][..room]).filter(|&len| len <= room);
-        let Some(stored) = len.and_then(|len| u16::try_from(len).ok()) else { return Err(note) };
+        let Some(stored) = len.and_then(|len| u16::try_from(len).ok()) else {
+            // Whatever was not kept must not keep memory either.
+            if chunk.occupied == 0
+                && let Some(chunk) = self.chunks[index].take()
+            {
+                self.used -= 1;
+                self.spare.push(chunk);
+            }
+            return Err(note);
+        };
         chunk.occupied |= 1 << slot;
         chunk.notes[slot] = Some((note, stored));
         self.len += 1;

@@ -237,10 +237,14 @@ impl Keys {
     /// A KMREQ came.
     pub(crate) fn on_request(&mut self, now: Instant, content: &[u8]) {
         self.counters.requests_received += 1;
-        match self.receive.accept(now, content) {
+        // What the handshake did not agree on nothing later can.
+        let accepted = match self.receive_state {
+            KmState::Secured => self.receive.accept(now, content),
+            state => Err(state),
+        };
+        match accepted {
             // Repeated answers for one and the same are of no use to anybody.
             Ok(()) => {
-                self.receive_state = KmState::Secured;
                 if self.answers.len() < ANSWERS_MAX && !self.answers.iter().any(|answer| answer == content) {
                     self.answers.push_back(content.to_vec());
                 }
@@ -262,7 +266,7 @@ impl Keys {
         if send.on_confirmed(content) {
             self.counters.confirmed += 1;
             self.send_state = KmState::Secured;
-        } else if content != send.first_message() {
+        } else if !send.was_said(content) {
             self.counters.stray_answers += 1;
         }
     }
@@ -298,7 +302,8 @@ impl Keys {
     ///
     /// `lonely` where the peer has sent no data: then the key of the handshake serves where an own one is not confirmed for long.
     pub(crate) fn may_carry(&mut self, now: Instant, lonely: bool) -> bool {
-        self.send.as_mut().is_none_or(|send| send.may_carry(now, lonely))
+        let shared = self.receive.shared();
+        self.send.as_mut().is_none_or(|send| send.may_carry(now, lonely, shared))
     }
 
     /// Whether a packet may be sent for the first time, so far.

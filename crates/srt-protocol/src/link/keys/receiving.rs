@@ -25,6 +25,8 @@ struct Known {
     /// A number that went under the other key after it: from there on the peer does not use it, and whatever names it is under one
     /// that we do not know.
     ended: Option<SeqNumber>,
+    /// It is the one of the handshake.
+    first: bool,
 }
 
 #[derive(Debug)]
@@ -34,17 +36,23 @@ pub(super) struct ReceiveKeys {
     mode: Option<CipherMode>,
     /// By [`Parity`].
     keys: [Option<Known>; 2],
+    /// A packet of the peer came under our own first key.
+    shared: bool,
     /// Digests of wrapped keys that are not to be taken, oldest first: whoever overheard one could bring it again.
     shunned: VecDeque<u64>,
     /// What the last salt made of the passphrase: it takes half a millisecond.
     kek: Option<(Salt, KeyLength, Kek)>,
-    /// The newest packet that could be opened, and the key it came under.
+    /// The key in use, and the newest packet that came under it.
     newest: Option<(Parity, SeqNumber)>,
+    /// Newer packets that came under the other key: the first of them, and how many.
+    change: Option<(SeqNumber, u32)>,
     /// Other salts that may still be looked at, and since when.
     derivations: u32,
     derived_at: Instant,
 }
 
+/// Packets under the other key that make a change of keys.
+const CHANGE: u32 = 16;
 /// Digests remembered.
 const SHUNNED_MAX: usize = 4_096;
 /// Salts looked at in one go. A peer has one, which it keeps.
@@ -58,9 +66,11 @@ impl ReceiveKeys {
             passphrase,
             mode,
             keys: [None, None],
+            shared: false,
             shunned: VecDeque::new(),
             kek: None,
             newest: None,
+            change: None,
             derivations: DERIVATIONS,
             derived_at: Instant::from_micros(0),
         }
@@ -73,12 +83,13 @@ impl ReceiveKeys {
         let message = message.to_vec();
         let wrapped = understood(&message).map_or(0, |material| digest_of(material.wrapped));
         self.keys[Parity::Even as usize] =
-            Some(Known { key: key.clone(), sek: sek.clone(), message, wrapped, ended: None });
+            Some(Known { key: key.clone(), sek: sek.clone(), message, wrapped, ended: None, first: true });
     }
 
     /// The peer did not understand that key.
     pub(super) fn forget(&mut self) {
         self.keys = [None, None];
+        self.passphrase = None;
     }
 
     pub(super) const fn mode(&self) -> Option<CipherMode> {
@@ -109,10 +120,13 @@ impl ReceiveKeys {
             return Err(KmState::BadCryptoMode);
         }
         let (salt, length) = (material.salt, material.key_length);
+        let bound = self.keys.iter().flatten().next().is_some();
         let kek = match &self.kek {
             Some((known_salt, known_length, kek)) if (*known_salt, *known_length) == (salt, length) => {
                 kek.clone()
             }
+            // Nobody changes the salt of a link: this is of another one, under the same secret.
+            _ if bound => return Err(KmState::BadSecret),
             _ => {
                 let regained =
                     now.saturating_since(self.derived_at).as_micros() / DERIVATION_PERIOD.as_micros();
@@ -142,9 +156,10 @@ impl ReceiveKeys {
                 Some(known) => known.key.clone(),
                 None => PayloadKey::new(material.mode, &sek, &salt).map_err(|_| KmState::BadSecret)?,
             };
-            let ended = same.and_then(|known| known.ended);
+            let (ended, first) = same.map_or((None, false), |known| (known.ended, known.first));
             let message = message.to_vec();
-            let before = self.keys[parity as usize].replace(Known { key, sek, message, wrapped, ended });
+            let before =
+                self.keys[parity as usize].replace(Known { key, sek, message, wrapped, ended, first });
             let gone = before
                 .filter(|before| self.keys.iter().flatten().all(|known| known.message != before.message));
             if let Some(gone) = gone {
@@ -173,6 +188,37 @@ impl ReceiveKeys {
         self.shunned.push_back(digest);
     }
 
+    /// Whether the peer was seen to send under the key of the handshake.
+    pub(super) const fn shared(&self) -> bool {
+        self.shared
+    }
+
+    /// A packet could be opened: notices when the peer has changed to the other key, which with AES-CTR anybody can seem to do for a
+    /// packet or two.
+    fn follow(&mut self, parity: Parity, seq: SeqNumber) {
+        match self.newest {
+            None => self.newest = Some((parity, seq)),
+            Some((_, newest)) if !seq.is_after(newest) => {}
+            Some((in_use, _)) if in_use == parity => {
+                self.newest = Some((parity, seq));
+                // What seemed to be newer came before the change, or was no change.
+                self.change = self.change.filter(|(first, _)| first.is_after(seq));
+            }
+            Some(_) => {
+                let (first, count) = self.change.unwrap_or((seq, 0));
+                let first = if seq.is_before(first) { seq } else { first };
+                self.change = Some((first, count + 1));
+                if count + 1 < CHANGE {
+                    return;
+                }
+                if let Some(other) = &mut self.keys[parity.other() as usize] {
+                    other.ended = Some(first);
+                }
+                (self.newest, self.change) = (Some((parity, seq)), None);
+            }
+        }
+    }
+
     pub(super) fn has_key_for(&self, header: &DataHeader) -> bool {
         // What is not encrypted lacks no key.
         Parity::of(header.key).is_none_or(|parity| self.known(parity, header.seq).is_some())
@@ -196,14 +242,8 @@ impl ReceiveKeys {
         let parity = Parity::of(header.key)?;
         let known = self.known(parity, header.seq)?;
         let len = known.key.open_into(header.seq.value(), associated, payload, plain).ok()?;
-        if self.newest.is_none_or(|(_, newest)| header.seq.is_after(newest)) {
-            if self.newest.is_some_and(|(before, _)| before != parity)
-                && let Some(other) = &mut self.keys[parity.other() as usize]
-            {
-                other.ended = Some(header.seq);
-            }
-            self.newest = Some((parity, header.seq));
-        }
+        self.shared |= known.first;
+        self.follow(parity, header.seq);
         Some(len)
     }
 }

@@ -50,8 +50,18 @@ pub(super) struct SendKeys {
     active: Parity,
     /// Packets that went under the active key for the first time.
     count: u32,
+    /// The newest packet.
+    last: Option<SeqNumber>,
     /// The active key may be used.
     ready: bool,
+    /// It is the one of the handshake, which the peer may send under.
+    shared: bool,
+    /// The handshake's key is used because no other was confirmed.
+    fell_back: bool,
+    /// An own one is still to be announced.
+    owes: bool,
+    /// The KMREQ that was confirmed last.
+    said: Vec<u8>,
     /// The KMREQ of the handshake.
     first_message: Vec<u8>,
     announcement: Option<Announcement>,
@@ -71,8 +81,8 @@ const REPEAT_MAX: Micros = Micros::from_secs(1);
 /// A peer that has not confirmed our first own key for this long may never do so.
 const FALL_BACK_AFTER: Micros = Micros::from_secs(3);
 /// Packets that one key may carry, whatever happens: sequence numbers have 31 bits, and a number that comes again would come
-/// under the same keystream.
-const COUNT_MAX: u32 = (1 << 31) - (1 << 20);
+/// under the same keystream; comparing numbers is good for half of that.
+const COUNT_MAX: u32 = (1 << 30) - (1 << 16);
 
 impl SendKeys {
     /// A new salt and a new even key.
@@ -130,7 +140,12 @@ impl SendKeys {
             keys: [Some(Carrier { sek, key, carried: None }), None],
             active: Parity::Even,
             count: 0,
+            last: None,
             ready: true,
+            shared: true,
+            fell_back: false,
+            owes: false,
+            said: Vec::new(),
             first_message,
             announcement: None,
             refresh_rate: config.km_refresh_rate(),
@@ -141,9 +156,16 @@ impl SendKeys {
 
     /// Announces an own key, to be used from its confirmation on, so that nobody else sends under the same.
     pub(super) fn move_on(&mut self) {
-        if self.announce(true).is_err() {
-            tracing::debug!("no random numbers for a key: the next packets try again");
-        }
+        // A nonce that both ends use would give away the key that AES-GCM authenticates with.
+        self.ready = self.mode != CipherMode::Gcm;
+        self.owes = self.announce(true).is_err();
+    }
+
+    /// Whether we have said this: the peer may confirm it more than once.
+    pub(super) fn was_said(&self, content: &[u8]) -> bool {
+        let announced =
+            self.announcement.as_ref().is_some_and(|announcement| announcement.message == content);
+        announced || self.said == content || self.first_message == content
     }
 
     pub(super) const fn mode(&self) -> CipherMode {
@@ -226,14 +248,22 @@ impl SendKeys {
             return false;
         }
         announcement.confirmed = true;
-        if announcement.at_once {
+        if announcement.at_once || self.count >= self.refresh_rate {
             self.switch();
         }
         true
     }
 
     /// Whether a new packet may be sent.
-    pub(super) fn may_carry(&mut self, now: Instant, lonely: bool) -> bool {
+    /// `shared` where the peer sends under the key of the handshake.
+    pub(super) fn may_carry(&mut self, now: Instant, lonely: bool, shared: bool) -> bool {
+        if self.owes {
+            self.owes = self.announce(true).is_err();
+        }
+        // Two that send under one key: whoever notices stops.
+        if self.shared && self.announcement.is_some() && (shared || self.fell_back && !lonely) {
+            self.ready = false;
+        }
         let waited = |announcement: &Announcement| {
             announcement.first_sent_at.is_some_and(|at| now.saturating_since(at) >= FALL_BACK_AFTER)
         };
@@ -241,7 +271,7 @@ impl SendKeys {
             tracing::warn!(
                 "the peer does not confirm a key of our own: we send under the one of the handshake"
             );
-            self.ready = true;
+            (self.ready, self.fell_back) = (true, true);
         }
         self.ready()
     }
@@ -256,7 +286,10 @@ impl SendKeys {
         if due && self.announcement.as_ref().is_some_and(|announcement| announcement.confirmed) {
             self.switch();
         }
-        self.count += 1;
+        // Numbers that were given up unsent count as well: what must not come again is the number.
+        let step = self.last.map_or(1, |last| seq.distance_from(last).max(1).unsigned_abs());
+        self.last = Some(seq);
+        self.count = self.count.saturating_add(step);
         if let Some(carrier) = &mut self.keys[self.active as usize] {
             let first = carrier.carried.map_or(seq, |carried| carried.0);
             carrier.carried = Some((first, seq));
@@ -279,6 +312,8 @@ impl SendKeys {
     fn switch(&mut self) {
         let Some(announcement) = self.announcement.take() else { return };
         self.active = announcement.parity;
+        self.said = announcement.message;
+        self.shared = false;
         self.count = 0;
         self.ready = true;
         self.told_overdue = false;
