@@ -1,10 +1,11 @@
 //! Encrypted streams through bad networks: nothing lost for it, no keystream used twice, and nobody can take the keys away.
 
-use srt_protocol::config::{Config, Passphrase};
+use srt_protocol::config::{CipherMode, Config, KeyLength, Passphrase};
 use srt_protocol::connection::ConnectionError;
 use srt_protocol::handshake::RejectReason;
 use srt_protocol::packet::{
-    CarriedKeys, Control, Extension, KMREQ, KMRSP, KeyMaterial, KmState, Packet, Parity,
+    Boundary, CarriedKeys, Control, DataHeader, Extension, KMREQ, KMRSP, KeyFlag, KeyMaterial, KmState,
+    Packet, Parity,
 };
 use srt_protocol::types::SeqNumber;
 use srt_tests::check;
@@ -41,6 +42,8 @@ struct Watcher {
     seen: Vec<Vec<u8>>,
     keks: HashMap<[u8; 16], srt_crypto::Kek>,
     seks: Vec<(srt_crypto::Sek, [u8; 16])>,
+    /// What each was for.
+    kinds: Vec<(CipherMode, KeyLength)>,
     /// Payload by key and number.
     payloads: HashMap<(usize, SeqNumber), Vec<u8>>,
     /// Keys that packets of either way went under.
@@ -100,6 +103,7 @@ impl Watcher {
         }
         self.seen.push(content.to_vec());
         let material = KeyMaterial::parse(content).expect("we write what can be read");
+        self.kinds.push((material.mode, material.key_length));
         let passphrase = Passphrase::new(SECRET.as_bytes()).expect("10 to 80 bytes");
         let kek = self
             .keks
@@ -155,6 +159,16 @@ fn every_cipher_and_key_length_carries_both_ways_through_losses() {
                 run.assert(check::all).assert(check::nothing_lost);
                 assert_eq!(undecryptable(&run), 0);
                 watcher.borrow().assert_sound(&run);
+                for record in run.records() {
+                    let agreed = record.negotiated.as_ref().and_then(|agreed| agreed.encryption);
+                    let (cipher, key_length) = agreed.expect("it was agreed");
+                    assert_eq!(
+                        (cipher == CipherMode::Gcm, key_length.bytes().to_string()),
+                        (mode == "2", length.to_owned())
+                    );
+                }
+                assert!(watcher.borrow().kinds.iter().all(|kind| Some(*kind)
+                    == run.callers[0].negotiated.as_ref().and_then(|agreed| agreed.encryption)));
             }
         }
     }
@@ -373,5 +387,151 @@ fn relaxed_ends_connect_and_read_nothing_they_have_no_key_for() {
             assert_eq!(found, *states);
             assert_eq!([!caller.received.is_empty(), !accepted.received.is_empty()], *reads);
         }
+    }
+}
+
+/// A KMREQ of another connection under the same secret.
+fn recorded(mode: CipherMode, parity: Parity, fill: u8) -> Vec<u8> {
+    let passphrase = Passphrase::new(SECRET.as_bytes()).expect("10 to 80 bytes");
+    let (salt, key_length) = ([fill; 16], KeyLength::Aes128);
+    let kek = srt_crypto::Kek::derive(&passphrase, &salt, key_length);
+    let sek = srt_crypto::Sek::new(&[fill; 16]).expect("16 bytes");
+    let wrapped = kek.wrap(&sek).expect("equally long");
+    let keys = CarriedKeys::One(parity);
+    KeyMaterial { keys, mode, key_length, salt, wrapped: wrapped.as_bytes() }.to_bytes()
+}
+
+#[test]
+fn keys_of_another_connection_under_the_same_secret_are_not_taken() {
+    for seed in seeds("recorded", 2) {
+        for (name, mode) in [("1", CipherMode::Ctr), ("2", CipherMode::Gcm)] {
+            let config =
+                encrypted(300, &[("cryptomode", name), ("kmrefreshrate", "300"), ("kmpreannounce", "100")]);
+            let recordings: Vec<_> = (1..=4)
+                .map(|fill| recorded(mode, if fill % 2 == 0 { Parity::Even } else { Parity::Odd }, fill))
+                .collect();
+            let run = world(seed, Link::rtt_ms(20), &config)
+                .meddle(move |passing, meddle| {
+                    let Ok(Packet::Data(data)) = Packet::parse(passing.datagram) else { return };
+                    if passing.number.is_multiple_of(10) {
+                        let content = &recordings[meddle.random.index(recordings.len())];
+                        let forged = Control::UserDefined { subtype: KMREQ, info: 0, content };
+                        meddle.inject(
+                            ms(1),
+                            passing.from,
+                            passing.to,
+                            control(data.header.destination, forged),
+                        );
+                    }
+                })
+                .run();
+            run.assert(check::all).assert(check::nothing_lost);
+            assert_eq!(undecryptable(&run), 0, "{seed:#x}");
+            for record in run.records() {
+                let counters = record.keys.counters;
+                assert!(
+                    counters.confirmed >= 3 && counters.requests_refused > 0,
+                    "{}: {counters:?}",
+                    record.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forged_packet_under_the_other_key_ends_no_key() {
+    for seed in seeds("forged change", 4) {
+        for ahead in [1, 100, 1_000_000] {
+            let config = encrypted(300, &[("kmrefreshrate", "300"), ("kmpreannounce", "100")]);
+            let run = world(seed, Link::rtt_ms(20), &config)
+                .meddle(move |passing, meddle| {
+                    let Ok(Packet::Data(data)) = Packet::parse(passing.datagram) else { return };
+                    // Just ahead of everything that the receiver has seen so far.
+                    if passing.at_us < 1_000_000 || !passing.number.is_multiple_of(50) {
+                        return;
+                    }
+                    let other = match data.header.key {
+                        KeyFlag::Even => KeyFlag::Odd,
+                        _ => KeyFlag::Even,
+                    };
+                    let header = DataHeader {
+                        seq: data.header.seq + ahead,
+                        key: other,
+                        boundary: Boundary::Solo,
+                        retransmitted: false,
+                        ..data.header
+                    };
+                    let mut forged = header.to_bytes().to_vec();
+                    forged.extend_from_slice(&[0; 100]);
+                    meddle.inject(ms(1), passing.from, passing.to, forged);
+                })
+                .run();
+            // AES-CTR cannot tell what is forged: a message is lost to each, and nothing else is.
+            for (sender, receiver) in
+                [(&run.callers[0], &run.accepted[0]), (&run.accepted[0], &run.callers[0])]
+            {
+                let (sent, received) = (sender.sent.len(), receiver.received.len());
+                assert!(received + 100 > sent, "{seed:#x}, {ahead} ahead: {received} of {sent}");
+                assert!(sender.keys.counters.confirmed >= 3, "{seed:#x}: {:?}", sender.keys.counters);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_was_refused_in_the_handshake_is_not_taken_later() {
+    for seed in seeds("refused key", 1) {
+        let relaxed = |config: Config| with(config, "enforcedencryption", "0");
+        let mut first: Option<Vec<u8>> = None;
+        let run = Sim::new(
+            seed,
+            caller(relaxed(encrypted(120, &[]))),
+            Link::rtt_ms(20),
+            listener(relaxed(latency_ms(120))).offers(Source::live(mbps(1), secs(2))),
+        )
+        .meddle(move |passing, meddle| match Packet::parse(passing.datagram) {
+            Ok(Packet::Control(packet)) => {
+                let Control::Handshake(handshake) = packet.control else { return };
+                for extension in handshake.extensions.iter().flatten() {
+                    if let Extension::KeyMaterialRequest(content) = extension {
+                        first = Some(content.to_vec());
+                    }
+                }
+            }
+            Ok(Packet::Data(data)) => {
+                let Some(content) = &first else { return };
+                let own = Control::UserDefined { subtype: KMREQ, info: 0, content };
+                meddle.inject(ms(1), passing.from, passing.to, control(data.header.destination, own));
+            }
+            Err(_) => {}
+        })
+        .run();
+        assert_eq!(run.callers[0].received.len(), run.accepted[0].sent.len());
+        assert!(run.callers[0].keys.counters.requests_refused > 0);
+    }
+}
+
+#[test]
+fn two_ends_that_fell_back_to_one_key_do_not_both_send_under_it() {
+    for seed in seeds("late caller", 3) {
+        let config = encrypted(300, &[]);
+        let watcher = Watcher::new();
+        let spy = Rc::clone(&watcher);
+        let run = Sim::new(
+            seed,
+            caller(config.clone()).offers(Source::live(mbps(3), secs(4)).after(secs(5))),
+            Link::rtt_ms(30),
+            listener(config).offers(Source::live(mbps(3), secs(8))),
+        )
+        .meddle(move |passing, meddle| {
+            spy.borrow_mut().look(passing);
+            if is_key_message(passing) {
+                meddle.drop();
+            }
+        })
+        .run();
+        assert!(!run.callers[0].received.is_empty(), "the responder has fallen back");
+        watcher.borrow().assert_sound(&run);
     }
 }
