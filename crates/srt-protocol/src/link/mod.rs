@@ -304,6 +304,11 @@ impl Link {
     ) {
         self.counters.received_packets += 1;
         self.counters.received_bytes += payload_len as u64;
+        let behind = usize::try_from(receive.next().distance_from(header.seq)).unwrap_or(0);
+        if behind > receive.capacity() * 4 && !header.seq.is_before(self.gaps.next()) {
+            self.counters.implausible += 1; // from the other side of the circle
+            return;
+        }
         let retransmitted = header.retransmitted || !self.parameters.peer_flags_retransmissions;
         if header.retransmitted {
             self.counters.received_retransmitted_packets += 1;
