@@ -11,22 +11,26 @@ use std::{
 
 use arbitrary::Arbitrary;
 
-use crate::Counting;
+use crate::{
+    Counting,
+    keys::{Answer, Caller, PASSPHRASE, Request, SECURED},
+    wire,
+};
+use srt_crypto::CipherMode;
 use srt_protocol::{
     config::{Config, OptionValue, SocketOption},
-    connection::{Connection, RecvError, State, TransmitBatch},
-    endpoint::{Endpoint, Route},
+    connection::{Connection, Event, RecvError, State, TransmitBatch},
+    endpoint::{AcceptError, Endpoint, Route},
+    handshake::RejectReason,
     packet::{
         Ack, AckDetail, Boundary, Control, ControlPacket, DataHeader, DataPacket, DropRequest, EXT_HSREQ,
-        Extension, Extensions, Handshake, HandshakeKind, KeyFlag, LossReport, Packet, SrtFlags,
-        SrtParameters, UDP_IP_OVERHEAD,
+        EXT_KMREQ, Extension, Extensions, HEADER_SIZE, Handshake, HandshakeKind, KEY_MATERIAL_MAX, KMREQ,
+        KMRSP, KeyFlag, LossReport, Packet, SrtFlags, SrtParameters, UDP_IP_OVERHEAD,
     },
     stream::Message,
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };
-
-use crate::wire;
 
 /// The life of one connection.
 #[derive(Arbitrary, Debug)]
@@ -59,6 +63,24 @@ struct Agreement {
     max_rexmit_bw: Option<u32>,
     snd_drop_delay_ms: u16,
     retransmit_all: bool,
+    encryption: Option<Encryption>,
+}
+
+/// What the two know of a passphrase, and what they want of it.
+#[derive(Arbitrary, Debug)]
+struct Encryption {
+    /// The listener, we, has none.
+    no_passphrase: bool,
+    /// What the caller says in its conclusion.
+    request: Option<Request>,
+    mode: u8,
+    length: u8,
+    relaxed: bool,
+    crypto_mode: u8,
+    refresh_rate: u8,
+    pre_announce: u8,
+    /// The caller does not answer by itself.
+    silent: bool,
 }
 
 /// Something that happens.
@@ -135,6 +157,17 @@ enum Step {
     },
     Close,
     Abort,
+    /// The peer announces keys, or pretends to.
+    KeyRequest(Request),
+    KeyAnswer(Answer),
+    /// The peer's packets go under its other key from now on.
+    OtherKey,
+    /// The peer sends a data packet with a bit flipped behind its number and the flags.
+    Flipped {
+        seq: Near,
+        len: u16,
+        bit: u16,
+    },
 }
 
 /// A sequence number, mostly one that matters.
@@ -200,9 +233,16 @@ struct World {
     acks: VecDeque<u32>,
     /// Numbers that left at least once.
     sent: BTreeSet<u32>,
+    /// The last number handed out or given up.
     played: Option<SeqNumber>,
     /// The peer sent bytes of its own, so that payloads prove nothing.
     raw: bool,
+    /// What the peer knows of keys.
+    caller: Option<Caller>,
+    /// Encryption was agreed on.
+    secured: bool,
+    /// The peer does not answer a KMREQ by itself.
+    silent: bool,
     datagram_max: usize,
     memory_max: usize,
 }
@@ -231,22 +271,61 @@ impl World {
             receiver_latency_ms,
             sender_latency_ms,
         };
+        let mut blocks = vec![Extension::HandshakeRequest(parameters)];
+        let mut extension_field = EXT_HSREQ;
+        let mut caller = None;
+        let (mut request, mut fits) = (None, false);
+        if let Some(encryption) = &agreement.encryption {
+            let caller = caller.insert(Caller::new(encryption.mode, encryption.length));
+            if let Some(said) = &encryption.request {
+                let wanted = if config.tsbpd() { config.cipher_mode() } else { Some(CipherMode::Ctr) };
+                let (content, good) = caller.first_request(said, wanted);
+                (request, fits) = (Some(content), good && !encryption.no_passphrase);
+            }
+        }
+        if let Some(request) = &request {
+            blocks.push(Extension::KeyMaterialRequest(request));
+            extension_field |= EXT_KMREQ;
+        }
         let conclusion = Handshake {
             version: 5,
-            extension_field: EXT_HSREQ,
+            extension_field,
             kind: HandshakeKind::Conclusion,
             mtu: u32::from(agreement.peer_mtu),
             flow_window: u32::from(agreement.peer_window),
             cookie,
-            extensions: Extensions::List(&[Extension::HandshakeRequest(parameters)]),
+            extensions: Extensions::List(&blocks),
             ..wire::induction(PEER_ID, isn)
         };
         let conclusion =
             wire::control(agreement.peer_time, SocketId::HANDSHAKE, Control::Handshake(conclusion));
         endpoint.handle_datagram(now, peer, None, &conclusion);
         let incoming = endpoint.poll_incoming()?;
-        let mut connection = endpoint.accept(now, &incoming, config.clone(), OUR_ID).ok()?;
+        let accepted = endpoint.accept(now, &incoming, config.clone(), OUR_ID);
+        if let Err(AcceptError::Rejected(reason)) = &accepted {
+            use RejectReason::{BadSecret, Crypto, Resource, Unsecure};
+            assert!(!(fits && matches!(reason, BadSecret | Crypto | Resource | Unsecure)), "{reason}");
+        }
+        let mut connection = accepted.ok()?;
         assert_eq!(connection.state(), State::Connected);
+        let states = keys_of(connection.link()?);
+        let secured = states == SECURED;
+        assert!(secured || !fits, "a good KMREQ led to {states:?}");
+        endpoint.poll_transmit(&mut batch).expect("a conclusion is answered");
+        let answer = wire::handshake_of(batch.bytes());
+        let answer = answer.extensions.iter().flatten().find_map(|block| match block {
+            Extension::KeyMaterialResponse(content) => Some(content.to_vec()),
+            _ => None,
+        });
+        if secured {
+            assert_eq!(answer, request, "a KMRSP is the KMREQ again");
+            let (caller, request) = (caller.as_mut().expect("who else"), request.expect("answered"));
+            caller.on_accepted(&request);
+        } else {
+            assert!(answer.is_none_or(|answer| answer.len() == 4), "a KMRSP for what was of no use");
+        }
+        // Only good key material is known to the caller as well.
+        let raw = secured && !fits;
         let mss = connection.negotiated()?.mss;
         let _ = connection.stats(now, true);
         Some(Self {
@@ -261,7 +340,10 @@ impl World {
             acks: VecDeque::new(),
             sent: BTreeSet::new(),
             played: None,
-            raw: false,
+            raw,
+            caller,
+            secured,
+            silent: agreement.encryption.as_ref().is_some_and(|encryption| encryption.silent),
             datagram_max: mss as usize - UDP_IP_OVERHEAD,
             memory_max: memory_max(config.send_buffer_packets())
                 + memory_max(config.receive_buffer_packets()),
@@ -289,13 +371,17 @@ impl World {
                     boundary: [Boundary::Solo, Boundary::First, Boundary::Middle, Boundary::Last]
                         [usize::from(boundary % 4)],
                     in_order: flags & 1 != 0,
-                    key: if flags & 0xF0 == 0xF0 { KeyFlag::Even } else { KeyFlag::None },
+                    key: KeyFlag::None,
                     retransmitted: flags & 2 != 0,
                     msgno: if flags & 4 == 0 { self.msgno } else { MsgNumber::new(msgno) },
                     timestamp: self.stamp(at),
                     destination: OUR_ID,
                 };
-                self.data(header, len);
+                match flags & 0xF0 {
+                    0xF0 => self.plain_data(DataHeader { key: KeyFlag::Even, ..header }, len),
+                    0xE0 => self.plain_data(header, len),
+                    _ => self.data(header, len),
+                }
             }
             Step::Burst { count, skip, len } => {
                 self.next = self.next + u32::from(skip % 8);
@@ -391,6 +477,40 @@ impl World {
             Step::Stats { clear, .. } => drop(self.connection.stats_instantaneous(self.now, clear)),
             Step::Close => self.connection.close(self.now),
             Step::Abort => self.connection.abort(self.now),
+            Step::KeyRequest(ref request) => {
+                let Some(caller) = &mut self.caller else { return };
+                let (content, certain) = caller.next_request(request);
+                self.raw |= !certain && !self.authentic();
+                self.control(Control::UserDefined { subtype: KMREQ, info: 0, content: &content });
+            }
+            Step::KeyAnswer(ref answer) => {
+                let Some(caller) = &self.caller else { return };
+                let content = caller.answer(answer);
+                self.control(Control::UserDefined { subtype: KMRSP, info: 0, content: &content });
+            }
+            Step::OtherKey => {
+                if let Some(caller) = &mut self.caller {
+                    caller.change();
+                }
+            }
+            Step::Flipped { ref seq, len, bit } => {
+                let header = DataHeader {
+                    seq: self.seq(seq, self.next),
+                    boundary: Boundary::Solo,
+                    in_order: false,
+                    key: KeyFlag::None,
+                    retransmitted: false,
+                    msgno: self.msgno,
+                    timestamp: self.stamp(&Stamp::Right),
+                    destination: OUR_ID,
+                };
+                let (header, payload) = self.sealed(header, len);
+                let mut datagram = wire::written(&Packet::Data(DataPacket { header, payload: &payload }));
+                let bit = 64 + usize::from(bit) % (datagram.len() * 8 - 64);
+                datagram[bit / 8] ^= 1 << (bit % 8);
+                self.raw |= !self.authentic();
+                self.connection.handle_datagram(self.now, &datagram);
+            }
         }
     }
 
@@ -432,10 +552,38 @@ impl World {
         self.connection.handle_datagram(self.now, &datagram);
     }
 
-    /// A data packet whose every byte is the low byte of its number.
+    /// A data packet whose every byte is the low byte of its number, encrypted where that was agreed on.
     fn data(&mut self, header: DataHeader, len: u16) {
-        let payload = vec![low_byte(header.seq); 1 + usize::from(len) % 1500];
-        let datagram = wire::written(&Packet::Data(DataPacket { header, payload: &payload }));
+        let (header, payload) = self.sealed(header, len);
+        self.packet(header, &payload);
+    }
+
+    /// A data packet that is not encrypted, whatever was agreed on and whatever the header says. Where that is wrong, so are its
+    /// bytes.
+    fn plain_data(&mut self, header: DataHeader, len: u16) {
+        let mut payload = payload(header.seq, len);
+        if self.secured || header.key != KeyFlag::None {
+            payload.fill(!low_byte(header.seq));
+        }
+        self.raw |= self.secured && header.key != KeyFlag::None && !self.authentic();
+        self.packet(header, &payload);
+    }
+
+    fn sealed(&self, header: DataHeader, len: u16) -> (DataHeader, Vec<u8>) {
+        let plain = payload(header.seq, len);
+        match &self.caller {
+            Some(caller) if self.secured => caller.seal(header, &plain),
+            _ => (header, plain),
+        }
+    }
+
+    /// Nothing is delivered that the peer has not sealed.
+    fn authentic(&self) -> bool {
+        self.secured && self.caller.as_ref().is_some_and(|caller| caller.mode() == CipherMode::Gcm)
+    }
+
+    fn packet(&mut self, header: DataHeader, payload: &[u8]) {
+        let datagram = wire::written(&Packet::Data(DataPacket { header, payload }));
         self.connection.handle_datagram(self.now, &datagram);
         if !header.seq.is_before(self.next) {
             self.next = header.seq.next();
@@ -482,18 +630,23 @@ impl World {
         };
         assert_eq!(message.len(), 6 + received.len);
         assert!(received.play_time <= self.now, "handed out before its time");
+        self.events();
         if let Some(played) = self.played {
             assert!(received.seq.is_after(played), "{} after {played}", received.seq);
         }
         self.played = Some(received.seq);
-        if !self.raw {
+        if self.authentic() || !self.raw {
             assert_eq!(message.get(6), Some(&low_byte(received.seq)), "another packet's bytes");
         }
     }
 
     fn events(&mut self) {
         let mut events = 0;
-        while self.connection.poll_event().is_some() {
+        while let Some(event) = self.connection.poll_event() {
+            // Two jumps to far ahead go more than half round the circle: each is seen by itself.
+            if let Event::Skipped(skipped) = event {
+                self.played = Some(skipped.last);
+            }
             events += 1;
             assert!(events <= 1_000, "events without bound");
         }
@@ -517,16 +670,32 @@ impl World {
 
     fn transmit_one(&mut self) -> bool {
         let Some(transmit) = self.connection.poll_transmit(self.now, &mut self.batch) else { return false };
+        let encrypted =
+            self.connection.negotiated().is_some_and(|negotiated| negotiated.encryption.is_some());
+        let mut answers = Vec::new();
         let bytes = self.batch.bytes();
         assert_eq!(transmit.to, self.connection.peer());
         assert!(transmit.len == bytes.len() && transmit.len > 0 && transmit.segment_size > 0);
         assert_eq!(bytes.len().div_ceil(transmit.segment_size), self.batch.segments());
         for datagram in bytes.chunks(transmit.segment_size) {
-            assert!(datagram.len() <= self.datagram_max, "{} bytes are more than the MSS", datagram.len());
-            match Packet::parse(datagram).expect("what we send can be read") {
+            let packet = Packet::parse(datagram).expect("what we send can be read");
+            // Key material is as long as it is, however small the MSS.
+            let most = match packet {
+                Packet::Control(ControlPacket { control: Control::UserDefined { .. }, .. }) => {
+                    self.datagram_max.max(HEADER_SIZE + KEY_MATERIAL_MAX)
+                }
+                _ => self.datagram_max,
+            };
+            assert!(datagram.len() <= most, "{} bytes are more than the MSS", datagram.len());
+            match packet {
                 Packet::Data(DataPacket { header, payload }) => {
                     assert_eq!(header.destination, PEER_ID);
-                    assert_eq!(header.key, KeyFlag::None);
+                    assert_eq!(header.key != KeyFlag::None, encrypted);
+                    let payload = match &self.caller {
+                        Some(caller) if self.secured => caller.open(&header, payload),
+                        _ if encrypted => vec![low_byte(header.seq)], // nobody can read it
+                        _ => payload.to_vec(),
+                    };
                     assert!(
                         payload.iter().all(|byte| *byte == low_byte(header.seq)),
                         "another packet's bytes"
@@ -543,8 +712,23 @@ impl World {
                             self.acks.pop_front();
                         }
                     }
+                    if let Control::UserDefined { subtype, content, .. } = control {
+                        let caller = self.caller.as_mut().filter(|_| self.secured);
+                        let caller = caller.expect("keys are a matter of those who agreed on some");
+                        match subtype {
+                            KMREQ => {
+                                caller.on_request(content);
+                                answers.extend((!self.silent).then(|| caller.answer(&Answer::Echo)));
+                            }
+                            KMRSP => caller.on_answer(content),
+                            other => panic!("a message of kind {other}"),
+                        }
+                    }
                 }
             }
+        }
+        for content in answers {
+            self.control(Control::UserDefined { subtype: KMRSP, info: 0, content: &content });
         }
         true
     }
@@ -554,6 +738,9 @@ impl World {
     fn check_memory(&self) {
         let memory = self.connection.memory();
         assert!(memory <= self.memory_max, "{memory} bytes held, where {} are the bound", self.memory_max);
+        if let Some(link) = self.connection.link().filter(|_| self.secured) {
+            assert_eq!(keys_of(link), SECURED, "something from the network made the link weaker");
+        }
     }
 
     /// What is due is done in a few rounds, and then the next deadline lies ahead: else its owner would never sleep.
@@ -611,7 +798,27 @@ impl Agreement {
         ] {
             config.set(option, value).expect("all of these are in range");
         }
+        if let Some(encryption) = &self.encryption {
+            encryption.configure(&mut config);
+        }
         config
+    }
+}
+
+impl Encryption {
+    fn configure(&self, config: &mut Config) {
+        let refresh_rate = i32::from(self.refresh_rate) + 3;
+        let pre_announce = 1 + i32::from(self.pre_announce) % ((refresh_rate - 1) / 2);
+        let modes = if config.tsbpd() { 3 } else { 2 }; // AES-GCM needs TSBPD
+        for (option, value) in [
+            (SocketOption::Passphrase, OptionValue::from(if self.no_passphrase { "" } else { PASSPHRASE })),
+            (SocketOption::EnforcedEncryption, OptionValue::from(!self.relaxed)),
+            (SocketOption::CryptoMode, OptionValue::from(i32::from(self.crypto_mode % modes))),
+            (SocketOption::KmRefreshRate, OptionValue::from(refresh_rate)),
+            (SocketOption::KmPreAnnounce, OptionValue::from(pre_announce)),
+        ] {
+            config.set(option, value).expect("all of these are in range");
+        }
     }
 }
 
@@ -620,6 +827,19 @@ fn memory_max(packets: u32) -> usize {
     (packets as usize + 128) * (1500 + 128)
 }
 
+/// Every byte is the low byte of the number.
+fn payload(seq: SeqNumber, len: u16) -> Vec<u8> {
+    vec![low_byte(seq); 1 + usize::from(len) % 1500]
+}
+
 fn low_byte(seq: SeqNumber) -> u8 {
     seq.value().to_be_bytes()[3]
+}
+
+/// How the exchange of keys stands in both directions.
+fn keys_of(
+    link: &srt_protocol::link::Link,
+) -> (srt_protocol::packet::KmState, srt_protocol::packet::KmState) {
+    let report = link.keys().report();
+    (report.send_state, report.receive_state)
 }

@@ -6,6 +6,7 @@
 pub mod connection;
 mod counting;
 pub mod endpoint;
+pub mod keys;
 pub mod wire;
 
 pub use counting::Counting;
