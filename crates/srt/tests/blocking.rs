@@ -4,8 +4,8 @@ mod common;
 
 use common::{HANG, listener, message, options, own_threads, pair, wait_until};
 use srt::{
-    ConnectionError, Decision, Error, MessageBatch, Micros, Options, RejectReason, Runtime, SocketOption,
-    SrtListener, SrtSocket, State,
+    CipherMode, ConnectionError, Decision, Error, KeyLength, KmState, MessageBatch, Micros, Options,
+    RejectReason, Runtime, SocketOption, SrtListener, SrtSocket, State,
 };
 use std::{
     net::SocketAddr,
@@ -651,5 +651,51 @@ fn the_default_runtime_starts_again_after_it_was_shut_down() {
         assert!(runtime.shutdown(HANG));
         assert_eq!(accepted.state(), State::Closed);
         assert_eq!(own_threads().len(), 0, "no worker is left");
+    }
+}
+
+#[test]
+fn each_stream_id_has_a_passphrase_of_its_own_and_the_options_tell_what_was_agreed() {
+    let listener = SrtListener::bind_with_hook("127.0.0.1:0", &options(), |caller| {
+        assert!(caller.encrypted);
+        let passphrase: &[u8] = match &*caller.stream_id {
+            b"one" => b"the secret of one",
+            _ => b"the secret of two",
+        };
+        Decision::AcceptWith(Box::new(options().passphrase(passphrase)))
+    })
+    .expect("a port");
+    let to = listener.local_addr();
+    let ours = |name: &'static str, secret: &'static str| {
+        options()
+            .stream_id(name)
+            .passphrase(secret)
+            .key_length(KeyLength::Aes256)
+            .cipher_mode(CipherMode::Gcm)
+    };
+    let error = SrtSocket::connect(to, &ours("one", "the secret of two")).expect_err("another's secret");
+    assert_eq!(error.reject_reason(), Some(RejectReason::BadSecret));
+    for (name, secret) in [("one", "the secret of one"), ("two", "the secret of two")] {
+        let caller = SrtSocket::connect(to, &ours(name, secret)).expect("accepted");
+        let (accepted, _) = listener.accept_timeout(HANG).expect("the caller");
+        caller.send(&message(1)).expect("room");
+        accepted.send(&message(2)).expect("room");
+        let mut buffer = [0; 1_456];
+        let len = accepted.recv(&mut buffer).expect("a message");
+        assert_eq!(buffer[..len], message(1));
+        let len = caller.recv(&mut buffer).expect("a message");
+        assert_eq!(buffer[..len], message(2));
+        for socket in [&caller, &accepted] {
+            let option = |option| socket.option(option).expect("known").as_int();
+            assert_eq!(
+                (option(SocketOption::SndKmState), option(SocketOption::RcvKmState)),
+                (Some(2), Some(2))
+            );
+            assert_eq!(
+                (option(SocketOption::PbKeyLen), option(SocketOption::CryptoMode)),
+                (Some(32), Some(2))
+            );
+            assert_eq!(socket.keys().send_state, KmState::Secured);
+        }
     }
 }
