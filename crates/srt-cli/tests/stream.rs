@@ -423,8 +423,12 @@ fn an_encrypted_file_arrives_as_it_was_after_one_with_another_secret_was_refused
     let receiver = spawn(&["receive", &listener, &output, "--passphrase-file", &secret]);
     let to = format!("srt://127.0.0.1:{port}?conntimeo=10000");
     let refused = "connection rejected: the passphrases differ";
+    // The listener's one place is free again half a second after a caller was refused.
+    let pause = || std::thread::sleep(Duration::from_millis(1_500));
     fails(&["send", &input, &to, "--passphrase-file", &other], 1, refused);
+    pause();
     fails(&["send", &input, &to], 1, "connection rejected: one end has a passphrase and the other has none");
+    pause();
     let to = format!("{to}&pbkeylen=32&cryptomode=2&kmrefreshrate=400");
     let said = succeeds(spawn(&["send", &input, &to, "--passphrase-file", &secret]));
     assert!(said.contains("sent 1,900 messages (2.5 MB)") && !said.contains("correct horse"), "{said}");
