@@ -144,6 +144,17 @@ fn is_key_message(passing: &Passing<'_>) -> bool {
     )
 }
 
+/// No message about keys ever arrives.
+fn without_key_messages(sim: Sim, watcher: &Rc<RefCell<Watcher>>) -> Sim {
+    let watcher = Rc::clone(watcher);
+    sim.meddle(move |passing, meddle| {
+        watcher.borrow_mut().look(passing);
+        if is_key_message(passing) {
+            meddle.drop();
+        }
+    })
+}
+
 fn undecryptable(run: &Run) -> u64 {
     run.records().map(|record| record.stats.pkt_rcv_undecrypt_total).sum()
 }
@@ -232,15 +243,8 @@ fn a_stream_goes_on_under_its_key_where_no_message_about_keys_ever_arrives() {
     for seed in seeds("none arrives", 2) {
         let config = encrypted(300, &[("kmrefreshrate", "300"), ("kmpreannounce", "100")]);
         let watcher = Watcher::new();
-        let spy = Rc::clone(&watcher);
-        let run = world(seed, Link::rtt_ms(30).loss(0.02), &config)
-            .meddle(move |passing, meddle| {
-                spy.borrow_mut().look(passing);
-                if is_key_message(passing) {
-                    meddle.drop();
-                }
-            })
-            .run();
+        let sim = world(seed, Link::rtt_ms(30).loss(0.02), &config);
+        let run = without_key_messages(sim, &watcher).run();
         run.assert(check::in_order).assert(check::payload_intact);
         assert_eq!(run.callers[0].sent.len(), run.accepted[0].received.len());
         assert!(
@@ -256,20 +260,13 @@ fn a_responder_alone_sends_under_the_handshake_s_key_where_the_peer_confirms_no_
     for seed in seeds("mute peer", 2) {
         let config = encrypted(300, &[]);
         let watcher = Watcher::new();
-        let spy = Rc::clone(&watcher);
-        let run = Sim::new(
+        let sim = Sim::new(
             seed,
             caller(config.clone()),
             Link::rtt_ms(30),
             listener(config).offers(Source::live(mbps(3), secs(8))),
-        )
-        .meddle(move |passing, meddle| {
-            spy.borrow_mut().look(passing);
-            if is_key_message(passing) {
-                meddle.drop();
-            }
-        })
-        .run();
+        );
+        let run = without_key_messages(sim, &watcher).run();
         run.assert(check::in_order).assert(check::payload_intact);
         let (sent, received) = (run.accepted[0].sent.len(), run.callers[0].received.len());
         assert!(received > sent / 2, "{seed:#x}: {received} of {sent}");
@@ -517,20 +514,13 @@ fn two_ends_that_fell_back_to_one_key_do_not_both_send_under_it() {
     for seed in seeds("late caller", 3) {
         let config = encrypted(300, &[]);
         let watcher = Watcher::new();
-        let spy = Rc::clone(&watcher);
-        let run = Sim::new(
+        let sim = Sim::new(
             seed,
             caller(config.clone()).offers(Source::live(mbps(3), secs(4)).after(secs(5))),
             Link::rtt_ms(30),
             listener(config).offers(Source::live(mbps(3), secs(8))),
-        )
-        .meddle(move |passing, meddle| {
-            spy.borrow_mut().look(passing);
-            if is_key_message(passing) {
-                meddle.drop();
-            }
-        })
-        .run();
+        );
+        let run = without_key_messages(sim, &watcher).run();
         assert!(!run.callers[0].received.is_empty(), "the responder has fallen back");
         watcher.borrow().assert_sound(&run);
     }

@@ -129,7 +129,8 @@ fn a_change_of_keys_that_was_missed_is_over_with_the_next() {
         eprintln!("skipped: a missed change of keys, which libsrt below 1.5.2 does not get over");
         return;
     }
-    at_once([CTR, GCM], |cipher| {
+    let ciphers = if with_gcm().is_some() { vec![CTR, GCM] } else { vec![CTR] };
+    at_once(ciphers, |cipher| {
         let both = format!("{SECRET}{}", cipher.parameter);
         let options = with(&both, LATENCY).receive_timeout(Some(Duration::from_secs(2)));
         let listener = SrtListener::bind(localhost(0), &options).unwrap();

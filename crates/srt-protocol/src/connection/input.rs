@@ -80,7 +80,7 @@ impl Established {
         if data.payload.is_empty() {
             return; // nobody sends nothing; handed out, it would read as the end of the stream
         }
-        let insertion = if !self.receive.wants(data.header.seq) || self.link.takes_plain(&data.header) {
+        let insertion = if self.link.takes_plain(&data.header) || !self.receive.wants(data.header.seq) {
             // What is there already, or will not be played any more, needs no decryption.
             Some(self.receive.insert(now, &data.header, data.payload))
         } else if self.receive.has_place(data.header.seq) {

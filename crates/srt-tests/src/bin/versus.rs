@@ -53,7 +53,7 @@ struct Args {
     /// Bits per second of each connection of that row; 0: as fast as it goes
     #[arg(long, default_value_t = 0, requires = "connections")]
     rate: u64,
-    /// Options of that row: latency, fc, sndbuf, rcvbuf, udp_sndbuf, udp_rcvbuf, maxbw
+    /// Options of that row: latency, fc, sndbuf, rcvbuf, udp_sndbuf, udp_rcvbuf, maxbw, passphrase, pbkeylen, cryptomode, kmrefreshrate
     #[arg(value_name = "KEY=VALUE", requires = "connections")]
     options: Vec<String>,
     /// One pair of one second a row
