@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use srt::{ConnectionError, Options, RejectReason, SrtListener, SrtSocket};
+use srt::{ConnectionError, Options, RejectReason, SrtListener, SrtSocket, State};
 use srt_impair::{Emulator, Profile, Setup};
 use srt_tests::peers::{PATIENCE, Peer, Program, feed, free_port};
 use srt_tests::streams::{
@@ -400,6 +400,15 @@ impl Call<'_> {
                 let mut peer = transmit(&uri);
                 let Some(socket) = accepted(&listener, &peer) else { return Err(reason_of(&peer)) };
                 let arrived = gets_through(&socket, &mut peer, sender);
+                // A peer that has left us may be about to say why.
+                let give_up = Instant::now() + Duration::from_secs(1);
+                while !arrived
+                    && socket.state() != State::Connected
+                    && !peer.stderr().contains("REJECT")
+                    && Instant::now() < give_up
+                {
+                    thread::sleep(Duration::from_millis(5));
+                }
                 // It may have found out by itself that it does not want us.
                 if peer.stderr().contains("REJECT") {
                     assert!(!arrived, "{peer}");
