@@ -116,6 +116,8 @@ pub struct Config {
     km_refresh_rate: i32,
     km_pre_announce: i32,
     enforced_encryption: bool,
+    group_connect: i32,
+    group_min_stable_timeo: i32,
 }
 
 /// The options that are stored as they are set, and where: `read` and `write` come from this one list.
@@ -180,6 +182,8 @@ impl Config {
         KmRefreshRate: I32 in km_refresh_rate;
         KmPreAnnounce: I32 in km_pre_announce;
         EnforcedEncryption: Bool in enforced_encryption;
+        GroupConnect: I32 in group_connect;
+        GroupMinStableTimeo: I32 in group_min_stable_timeo;
     }
 
     /// libsrt's defaults of live mode (`SRTT_LIVE`), latency 120 ms.
@@ -227,6 +231,8 @@ impl Config {
             km_refresh_rate: 0,
             km_pre_announce: 0,
             enforced_encryption: true,
+            group_connect: 0,
+            group_min_stable_timeo: 60,
         }
     }
 
@@ -490,6 +496,18 @@ impl Config {
     #[doc(alias = "SRTO_PEERIDLETIMEO")]
     pub fn peer_idle_timeout(&self) -> Micros {
         millis(self.peer_idle_timeout_ms)
+    }
+
+    /// A listener takes bonded groups.
+    #[doc(alias = "SRTO_GROUPCONNECT")]
+    pub fn group_connect(&self) -> bool {
+        self.group_connect != 0
+    }
+
+    /// Least silence after which a link of a backup group counts as unstable: at least 60 ms, the default.
+    #[doc(alias = "SRTO_GROUPMINSTABLETIMEO")]
+    pub fn group_min_stable_timeout(&self) -> Micros {
+        millis(self.group_min_stable_timeo)
     }
 
     /// 1: resend what was reported lost. 0: also what is merely unacknowledged.
@@ -1149,8 +1167,6 @@ mod tests {
     fn features_of_later_are_refused_by_name_unless_they_stay_at_their_default() {
         let later = [
             ("rendezvous", "yes"),
-            ("groupconnect", "1"),
-            ("groupminstabletimeo", "61"),
             ("packetfilter", "fec,cols:10"),
             ("transtype", "file"),
             ("congestion", "file"),
@@ -1168,8 +1184,8 @@ mod tests {
             assert_eq!(config, Config::live(), "{}", info.name);
         }
         assert_eq!(
-            round("groupconnect", "1").unwrap_err().to_string(),
-            "groupconnect: 1 is not supported yet (bonding); only the default is: 0"
+            round("rendezvous", "1").unwrap_err().to_string(),
+            "rendezvous: true is not supported yet (rendezvous mode); only the default is: false"
         );
     }
 

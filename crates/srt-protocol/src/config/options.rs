@@ -182,9 +182,9 @@ options! {
     /// Network interface to bind to (Linux); empty is any.
     BindToDevice = 56, "bindtodevice", "SRTO_BINDTODEVICE", Text, PreBind, "", Limits::Length { max: 15 }, None, Support::Now;
     /// Whether a listener takes bonded groups.
-    GroupConnect = 57, "groupconnect", "SRTO_GROUPCONNECT", I32, Pre, "0", Limits::Int { min: 0, max: 1 }, None, Support::Later("bonding");
+    GroupConnect = 57, "groupconnect", "SRTO_GROUPCONNECT", I32, Pre, "0", Limits::Int { min: 0, max: 1 }, None, Support::Now;
     /// Least silence after which a link of a backup group is unstable; at most PEERIDLETIMEO.
-    GroupMinStableTimeo = 58, "groupminstabletimeo", "SRTO_GROUPMINSTABLETIMEO", I32, Pre, "60", Limits::Int { min: 60, max: I32_MAX }, Milliseconds, Support::Later("bonding");
+    GroupMinStableTimeo = 58, "groupminstabletimeo", "SRTO_GROUPMINSTABLETIMEO", I32, Pre, "60", Limits::Int { min: 60, max: I32_MAX }, Milliseconds, Support::Now;
     /// Type of the group that an accepted socket joins (`SRT_GROUP_TYPE`).
     GroupType = 59, "grouptype", "SRTO_GROUPTYPE", I32, ReadOnly, "0", Limits::Int { min: 0, max: 2 }, None, Support::Now;
     /// Packet filter and its parameters, such as `fec,cols:10,rows:5`; empty is none.

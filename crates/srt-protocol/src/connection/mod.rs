@@ -15,7 +15,6 @@ mod error;
 mod event;
 mod input;
 mod output;
-mod report;
 mod transmit;
 
 use std::{
@@ -24,7 +23,6 @@ use std::{
     sync::Arc,
 };
 
-use self::report::Averages;
 pub use self::{
     error::{ConnectionError, RecvError, SendError},
     event::{Event, Negotiated},
@@ -36,11 +34,11 @@ use crate::{
     entropy::Entropy,
     handshake::{
         RejectReason,
-        caller::{Agreed, Caller, Outcome},
+        caller::{Agreed, Call, Caller, Outcome},
     },
-    link::{Deadline, Link, Timer},
+    link::{Deadline, Link, LinkCounters, Timer},
     packet::Handshake,
-    stats::{Interval, Snapshot, Stats},
+    stats::{Averages, Interval, Snapshot, Stats, Whole},
     stream::{Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, Tsbpd},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
@@ -166,8 +164,9 @@ impl Connection {
     #[must_use]
     pub fn connect(now: Instant, setup: CallerSetup) -> Self {
         let CallerSetup { config, peer, local_ip, id, isn, entropy } = setup;
+        let call = Call { id, isn, peer, local_ip, epoch: now, group: None, entropy };
         Self {
-            phase: Phase::Connecting(Box::new(Caller::new(now, id, isn, peer, local_ip, entropy))),
+            phase: Phase::Connecting(Box::new(Caller::new(now, call))),
             config,
             id,
             peer,
@@ -522,7 +521,7 @@ impl Connection {
     }
 
     fn establish(&mut self, now: Instant, agreed: Agreed, arrival: Instant, timestamp: Timestamp) {
-        let Agreed { negotiated, link: parameters, keys } = agreed;
+        let Agreed { negotiated, link: parameters, keys, .. } = agreed;
         let tsbpd = negotiated.receiver_latency.map(|latency| Tsbpd::new(arrival, timestamp, latency));
         let rate = LiveRate::new(&self.config);
         let longest = negotiated.mss as usize;
@@ -731,6 +730,27 @@ impl Established {
             next = Deadline::earlier(next, Some(Deadline::new(at, Timer::Close)));
         }
         next
+    }
+
+    /// Takes the sizes of the buffers into the averages; cheap where it was just done.
+    fn sample_buffers(&mut self, now: Instant) {
+        self.averages.sample(now, &self.send, &self.receive);
+    }
+
+    /// Everything that is counted or measured.
+    fn snapshot(&self, now: Instant, config: &Config) -> Snapshot {
+        let busy = self.busy_since.map_or(0, |since| now.saturating_since(since).as_micros());
+        let whole = Whole {
+            config,
+            negotiated: &self.negotiated,
+            send: &self.send,
+            receive: &self.receive,
+            links: &[&self.link],
+            past: LinkCounters::default(),
+            averages: &self.averages,
+            busy_us: self.busy_us + busy,
+        };
+        whole.snapshot(now)
     }
 
     /// Keeps the time in which there was something to send or to be acknowledged.

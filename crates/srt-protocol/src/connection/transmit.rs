@@ -50,12 +50,12 @@ impl TransmitBatch {
     }
 
     /// The buffer to append one datagram to; [`end_datagram`](Self::end_datagram) follows.
-    pub(crate) const fn buffer(&mut self) -> &mut Vec<u8> {
+    pub const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
     /// Counts what was appended since the last call as one datagram.
-    pub(crate) fn end_datagram(&mut self) {
+    pub fn end_datagram(&mut self) {
         if self.segments == 0 {
             self.segment_size = self.bytes.len();
         }
@@ -63,7 +63,8 @@ impl TransmitBatch {
     }
 
     /// True where a datagram of `len` bytes may follow.
-    pub(crate) fn takes(&self, len: usize) -> bool {
+    #[must_use]
+    pub fn takes(&self, len: usize) -> bool {
         self.segments == 0
             || self.segments < self.most
                 && len <= self.segment_size
@@ -72,7 +73,8 @@ impl TransmitBatch {
     }
 
     /// What to do with what it holds; `None` where it is empty.
-    pub(crate) fn transmit(&self, to: SocketAddr, from: Option<IpAddr>) -> Option<Transmit> {
+    #[must_use]
+    pub fn transmit(&self, to: SocketAddr, from: Option<IpAddr>) -> Option<Transmit> {
         (self.segments > 0).then_some(Transmit {
             to,
             from,

@@ -19,13 +19,13 @@ use crate::{
     entropy::Entropy,
     handshake::{
         RejectReason,
-        caller::{Ends, advertised, establish},
+        caller::{Agreed, Ends, advertised, establish},
         message::{HANDSHAKE_VERSION, Offer, refuses, rejection},
         negotiate::{self, Role},
     },
     link::Keys,
     packet::{
-        Control, ControlPacket, EXT_HSREQ, EXT_KMREQ, Extension, Extensions, GroupInfo, Handshake,
+        Control, ControlPacket, EXT_CONFIG, EXT_HSREQ, EXT_KMREQ, Extension, Extensions, GroupInfo, Handshake,
         HandshakeKind, MAGIC, Packet, destination,
     },
     time::{Instant, Micros},
@@ -85,6 +85,38 @@ pub enum AcceptError {
     /// It gave up waiting, or was decided on already.
     #[error("the caller has given up")]
     Gone,
+}
+
+/// On what terms a caller is accepted.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "whoever accepts builds it, and whatever comes to it has to be given")]
+pub struct LinkTerms {
+    /// Time zero of our timestamps: that of the first link, where there are others.
+    pub epoch: Instant,
+    /// Our group, where the link belongs to one.
+    pub group: Option<GroupInfo>,
+    /// The latency of the play clock, where that is fixed already.
+    pub receiver_latency: Option<Micros>,
+}
+
+impl LinkTerms {
+    /// The terms of a link that stands alone, and starts now.
+    #[must_use]
+    pub const fn alone(now: Instant) -> Self {
+        Self { epoch: now, group: None, receiver_latency: None }
+    }
+}
+
+/// A link to a caller that was accepted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AcceptedLink {
+    /// What both agreed on.
+    pub agreed: Agreed,
+    /// When the caller's conclusion came.
+    pub arrival: Instant,
+    /// Its stamp.
+    pub timestamp: Timestamp,
 }
 
 /// What an endpoint counts.
@@ -314,16 +346,36 @@ impl Endpoint {
         config: Config,
         id: SocketId,
     ) -> Result<Connection, AcceptError> {
+        let link = self.accept_link(now, incoming, &config, id, LinkTerms::alone(now))?;
+        Ok(Connection::accepted(now, config, link.agreed, link.arrival, link.timestamp))
+    }
+
+    /// Accepts a caller as a link of something that has others: a group. What it joins fixes the terms.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn accept_link(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+        config: &Config,
+        id: SocketId,
+        terms: LinkTerms,
+    ) -> Result<AcceptedLink, AcceptError> {
         let key = (incoming.peer, incoming.peer_id);
         let waiting = self.waiting.remove(&key).ok_or(AcceptError::Gone)?;
         let request = &waiting.request;
         let agreed = waiting.offer.parameters.ok_or(RejectReason::Rogue).and_then(|parameters| {
             let congestion = waiting.offer.congestion.as_deref();
-            negotiate::agree(&config, Role::Responder, &request.handshake(), &parameters, congestion)
+            negotiate::agree(config, Role::Responder, &request.handshake(), &parameters, congestion)
         });
-        let agreed = agreed.and_then(|agreed| {
+        let agreed = agreed.and_then(|mut agreed| {
+            // One play clock serves all links.
+            if let Some((ours, _)) = agreed.receiver_latency.as_mut().zip(terms.receiver_latency) {
+                *ours = terms.receiver_latency.unwrap_or(*ours);
+            }
             let (request, version) = (waiting.offer.key_request.as_deref(), agreed.peer_version);
-            Ok((agreed, Keys::responder(&config, request, version, &self.entropy)?))
+            Ok((agreed, Keys::responder(config, request, version, &self.entropy)?))
         });
         let (agreed, (keys, key_answer)) = match agreed {
             Ok(agreed) => agreed,
@@ -334,19 +386,23 @@ impl Endpoint {
                 return Err(AcceptError::Rejected(reason));
             }
         };
-        let mut blocks = vec![Extension::HandshakeResponse(negotiate::answer(&config, &agreed))];
+        let mut blocks = vec![Extension::HandshakeResponse(negotiate::answer(config, &agreed))];
         let mut extension_field = EXT_HSREQ;
+        if let Some(group) = terms.group {
+            blocks.push(Extension::Group(group));
+            extension_field |= EXT_CONFIG;
+        }
         if let Some(answer) = &key_answer {
             blocks.push(Extension::KeyMaterialResponse(answer));
             extension_field |= EXT_KMREQ;
         }
         let response = Handshake {
             version: HANDSHAKE_VERSION,
-            encryption: advertised(&config),
+            encryption: advertised(config),
             extension_field,
             isn: request.isn,
             mtu: agreed.mss,
-            flow_window: negotiate::flow_window(&config),
+            flow_window: negotiate::flow_window(config),
             kind: HandshakeKind::Conclusion,
             socket_id: id,
             cookie: request.cookie,
@@ -355,7 +411,7 @@ impl Endpoint {
         };
         let mut datagram = Vec::new();
         write(Timestamp::new(0), request.socket_id, response, &mut datagram);
-        self.accepted.insert(key, Accepted { epoch: now, local_ip: waiting.local_ip, datagram });
+        self.accepted.insert(key, Accepted { epoch: terms.epoch, local_ip: waiting.local_ip, datagram });
         self.answer_accepted(now, key);
         self.routes.insert(id.value(), Entry { peer: canonical(incoming.peer), caller: Some(key) });
         let ends = Ends {
@@ -363,15 +419,16 @@ impl Endpoint {
             peer_id: request.socket_id,
             peer: incoming.peer,
             local_ip: waiting.local_ip,
-            epoch: now,
+            epoch: terms.epoch,
             send_isn: request.isn,
             receive_isn: request.isn,
             first_rtt: None,
             our_ip: request.peer_ip,
             stream_id: waiting.offer.stream_id,
+            group: waiting.offer.group,
         };
-        let agreed = establish(&config, &agreed, keys, ends);
-        Ok(Connection::accepted(now, config, agreed, waiting.arrival, waiting.timestamp))
+        let agreed = establish(config, &agreed, keys, ends);
+        Ok(AcceptedLink { agreed, arrival: waiting.arrival, timestamp: waiting.timestamp })
     }
 
     /// Rejects a caller, and tells it why.
@@ -608,8 +665,8 @@ fn check(config: &Config, handshake: &Handshake<'_>) -> Result<Offer, RejectReas
     if let Some(reason) = refuses(&offer) {
         return Err(reason);
     }
-    if offer.group.is_some() {
-        return Err(RejectReason::Group); // GROUPCONNECT is off
+    if offer.group.is_some_and(|group| !config.group_connect() || !group.is_valid()) {
+        return Err(RejectReason::Group);
     }
     negotiate::agree(config, Role::Responder, handshake, &parameters, offer.congestion.as_deref())?;
     Ok(offer)

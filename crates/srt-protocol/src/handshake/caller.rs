@@ -12,7 +12,7 @@ use crate::{
     connection::Negotiated,
     entropy::Entropy,
     link::{Keys, LinkParameters},
-    packet::{Control, ControlPacket, EXT_HSREQ, Extensions, Handshake, HandshakeKind, MAGIC},
+    packet::{Control, ControlPacket, EXT_HSREQ, Extensions, GroupInfo, Handshake, HandshakeKind, MAGIC},
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
 };
@@ -25,13 +25,33 @@ const INDUCTION_VERSION: u32 = 4;
 /// What an induction's extension field names: datagrams.
 const INDUCTION_TYPE: u16 = 2;
 
+/// What a caller asks for.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the caller builds it, and whatever comes to it has to be given"
+)]
+pub struct Call {
+    /// Our socket ID: any number but 0 that is unique on the UDP port.
+    pub id: SocketId,
+    /// The first sequence number of both directions: random, or the next one of the group that the link is to join.
+    pub isn: SeqNumber,
+    /// Where the listener is.
+    pub peer: SocketAddr,
+    /// The local address to send from, where it matters.
+    pub local_ip: Option<std::net::IpAddr>,
+    /// Time zero of our timestamps: now, or that of the group.
+    pub epoch: Instant,
+    /// The group that the link is to belong to.
+    pub group: Option<GroupInfo>,
+    /// What keys are made of, where the connection is encrypted.
+    pub entropy: Arc<dyn Entropy>,
+}
+
 /// A caller whose handshake is under way.
 #[derive(Debug)]
-pub(crate) struct Caller {
-    id: SocketId,
-    isn: SeqNumber,
-    peer: SocketAddr,
-    local_ip: Option<std::net::IpAddr>,
+pub struct Caller {
+    call: Call,
     started: Instant,
     step: Step,
     send_at: Instant,
@@ -39,7 +59,6 @@ pub(crate) struct Caller {
     sent: Option<(Instant, bool)>,
     /// How long the answer to the induction took; unknown where it may be the answer to any of several.
     rtt: Option<Micros>,
-    entropy: Arc<dyn Entropy>,
 }
 
 #[derive(Debug)]
@@ -54,55 +73,59 @@ enum Step {
 
 /// What a handshake agreed, for a link and what it carries.
 #[derive(Debug)]
-pub(crate) struct Agreed {
-    pub(crate) negotiated: Negotiated,
-    pub(crate) link: LinkParameters,
-    pub(crate) keys: Keys,
+#[non_exhaustive]
+pub struct Agreed {
+    /// What both ends agreed on.
+    pub negotiated: Negotiated,
+    /// What the link starts with.
+    pub link: LinkParameters,
+    /// Its keys.
+    pub keys: Keys,
+    /// The group of the peer that the link belongs to.
+    pub group: Option<GroupInfo>,
 }
 
 /// What a packet of the listener made of the handshake.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+#[expect(clippy::exhaustive_enums, reason = "whoever drives a caller has to deal with each outcome")]
+pub enum Outcome {
+    /// It goes on.
     Continues,
+    /// It is done: the link is up.
     Established(Box<Agreed>),
+    /// The listener refused.
     Rejected(RejectReason),
-    /// The listener accepted, and what it says does not go with our options.
+    /// The listener accepted, and what it says does not go with our options; it is to be told by a SHUTDOWN.
     Declined(RejectReason),
 }
 
 impl Caller {
-    pub(crate) fn new(
-        now: Instant,
-        id: SocketId,
-        isn: SeqNumber,
-        peer: SocketAddr,
-        local_ip: Option<std::net::IpAddr>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
-        Self {
-            id,
-            isn,
-            peer,
-            local_ip,
-            started: now,
-            step: Step::Induction,
-            send_at: now,
-            sent: None,
-            rtt: None,
-            entropy,
-        }
+    /// Starts to call at `now`.
+    #[must_use]
+    pub const fn new(now: Instant, call: Call) -> Self {
+        Self { call, started: now, step: Step::Induction, send_at: now, sent: None, rtt: None }
     }
 
-    pub(crate) const fn send_at(&self) -> Instant {
+    /// What it asks for.
+    #[must_use]
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// When the next packet is due.
+    #[must_use]
+    pub const fn send_at(&self) -> Instant {
         self.send_at
     }
 
-    pub(crate) fn gives_up_at(&self, config: &Config) -> Instant {
+    /// When it has failed: CONNTIMEO after its start.
+    #[must_use]
+    pub fn gives_up_at(&self, config: &Config) -> Instant {
         self.started + config.connect_timeout()
     }
 
-    /// Appends the packet of the step where one is due.
-    pub(crate) fn poll(&mut self, now: Instant, config: &Config, out: &mut Vec<u8>) -> bool {
+    /// Appends the packet of the step where one is due; false where none is.
+    pub fn poll(&mut self, now: Instant, config: &Config, out: &mut Vec<u8>) -> bool {
         if now < self.send_at {
             return false;
         }
@@ -112,21 +135,22 @@ impl Caller {
             version: INDUCTION_VERSION,
             encryption: 0,
             extension_field: INDUCTION_TYPE,
-            isn: self.isn,
+            isn: self.call.isn,
             mtu: config.mss(),
             flow_window: negotiate::flow_window(config),
             kind: HandshakeKind::Induction,
-            socket_id: self.id,
+            socket_id: self.call.id,
             cookie: 0,
-            peer_ip: self.peer.ip(),
+            peer_ip: self.call.peer.ip(),
             extensions: Extensions::List(&[]),
         };
-        let timestamp = Timestamp::from_elapsed(now.saturating_since(self.started));
+        let timestamp = Timestamp::from_elapsed(now.saturating_since(self.call.epoch));
         match &self.step {
             Step::Induction => write(timestamp, base, out),
             &Step::Conclusion { cookie, ref keys } => {
                 let request = keys.as_ref().and_then(|keys| keys.request());
-                with_request(config, negotiate::offer(config), request, |field, extensions| {
+                let group = self.call.group;
+                with_request(config, negotiate::offer(config), group, request, |field, extensions| {
                     let conclusion = Handshake {
                         version: HANDSHAKE_VERSION,
                         encryption: advertised(config),
@@ -144,7 +168,7 @@ impl Caller {
     }
 
     /// Takes a handshake packet of the listener.
-    pub(crate) fn on_handshake(&mut self, now: Instant, config: &Config, answer: &Handshake<'_>) -> Outcome {
+    pub fn on_handshake(&mut self, now: Instant, config: &Config, answer: &Handshake<'_>) -> Outcome {
         match (&self.step, answer.kind) {
             (_, HandshakeKind::Rejection(reason)) => Outcome::Rejected(reason),
             (Step::Induction, HandshakeKind::Induction) => {
@@ -153,7 +177,7 @@ impl Caller {
                 }
                 self.rtt = self.sent.filter(|sent| sent.1).map(|sent| now.saturating_since(sent.0));
                 let wanted = KeyLength::try_from(usize::from(answer.encryption) * 8).ok();
-                match Keys::initiator(config, wanted, &self.entropy) {
+                match Keys::initiator(config, wanted, &self.call.entropy) {
                     Ok(keys) => {
                         self.step = Step::Conclusion { cookie: answer.cookie, keys: Some(Box::new(keys)) };
                         self.send_at = now;
@@ -189,16 +213,17 @@ impl Caller {
             &agreed,
             keys,
             Ends {
-                local_id: self.id,
+                local_id: self.call.id,
                 peer_id: answer.socket_id,
-                peer: self.peer,
-                local_ip: self.local_ip,
-                epoch: self.started,
-                send_isn: self.isn,
+                peer: self.call.peer,
+                local_ip: self.call.local_ip,
+                epoch: self.call.epoch,
+                send_isn: self.call.isn,
                 receive_isn: answer.isn,
                 first_rtt: self.rtt,
                 our_ip: answer.peer_ip,
                 stream_id: config.stream_id().to_vec(),
+                group: offer.group.filter(|_| self.call.group.is_some()),
             },
         ))
     }
@@ -221,6 +246,7 @@ pub(crate) struct Ends {
     pub(crate) first_rtt: Option<Micros>,
     pub(crate) our_ip: std::net::IpAddr,
     pub(crate) stream_id: Vec<u8>,
+    pub(crate) group: Option<GroupInfo>,
 }
 
 /// Puts ends and agreement together.
@@ -258,7 +284,7 @@ pub(crate) fn establish(config: &Config, agreed: &Agreement, keys: Keys, ends: E
         peer_flags_retransmissions: agreed.peer_flags_retransmissions,
         first_rtt: ends.first_rtt,
     };
-    Agreed { negotiated, link, keys }
+    Agreed { negotiated, link, keys, group: ends.group }
 }
 
 /// The key length that is asked for, as handshakes say it: 2, 3, 4 for 16, 24, 32 bytes, 0 for none in particular.

@@ -56,6 +56,7 @@ impl Offer {
 pub(crate) fn with_request<R>(
     config: &Config,
     parameters: SrtParameters,
+    group: Option<GroupInfo>,
     key_request: Option<&[u8]>,
     write: impl FnOnce(u16, Extensions<'_>) -> R,
 ) -> R {
@@ -67,6 +68,10 @@ pub(crate) fn with_request<R>(
     }
     if config.congestion() != "live" {
         blocks.push(Extension::Congestion(WireString::new(config.congestion().as_bytes())));
+        field |= EXT_CONFIG;
+    }
+    if let Some(group) = group {
+        blocks.push(Extension::Group(group));
         field |= EXT_CONFIG;
     }
     if let Some(request) = key_request {

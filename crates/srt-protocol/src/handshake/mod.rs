@@ -9,4 +9,5 @@ pub(crate) mod message;
 pub(crate) mod negotiate;
 mod reject;
 
+pub use caller::{Agreed, Call, Caller, Outcome};
 pub use reject::RejectReason;

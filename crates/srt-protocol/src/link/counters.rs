@@ -43,3 +43,28 @@ pub struct LinkCounters {
     /// Packets of the tail sent again because nothing was heard of them.
     pub tail_probes: u64,
 }
+
+impl LinkCounters {
+    /// Adds what another link has counted.
+    pub fn add(&mut self, other: &Self) {
+        self.sent_packets += other.sent_packets;
+        self.sent_bytes += other.sent_bytes;
+        self.retransmitted_packets += other.retransmitted_packets;
+        self.retransmitted_bytes += other.retransmitted_bytes;
+        self.reported_lost_packets += other.reported_lost_packets;
+        self.received_packets += other.received_packets;
+        self.received_bytes += other.received_bytes;
+        self.received_retransmitted_packets += other.received_retransmitted_packets;
+        self.undecryptable_packets += other.undecryptable_packets;
+        self.undecryptable_bytes += other.undecryptable_bytes;
+        self.ignored += other.ignored;
+        self.missing_packets += other.missing_packets;
+        self.acks_sent += other.acks_sent;
+        self.acks_received += other.acks_received;
+        self.naks_sent += other.naks_sent;
+        self.naks_received += other.naks_received;
+        self.implausible += other.implausible;
+        self.tail_probes += other.tail_probes;
+        self.reorder_distance = self.reorder_distance.max(other.reorder_distance);
+    }
+}

@@ -63,6 +63,8 @@ pub(crate) struct Gaps {
     tolerance: u32,
     in_order_run: u32,
     packets: u64,
+    /// Packets asked for at least once.
+    asked: u64,
     /// Not later than the earliest `report_at`.
     earliest_report: Option<Instant>,
 }
@@ -78,6 +80,7 @@ impl Gaps {
             tolerance: loss_max_ttl,
             in_order_run: 0,
             packets: 0,
+            asked: 0,
             earliest_report: None,
         }
     }
@@ -113,16 +116,54 @@ impl Gaps {
         self.window.get()
     }
 
+    /// The first packet of a link that joined others is `seq`: the link begins where its peer stands, not where the handshake said.
+    pub(crate) fn settle(&mut self, seq: SeqNumber) {
+        if self.packets == 0 && seq.is_before(self.next) {
+            self.next = seq;
+        }
+    }
+
+    /// From where on a packet of this link is news: its own position, or that of the stream where this is further.
+    pub(crate) const fn position(&self) -> SeqNumber {
+        if self.next.is_before(self.floor) { self.floor } else { self.next }
+    }
+
+    /// Another link has brought `seq`: it is missed no more. That says nothing of reordering on this one.
+    pub(crate) fn on_elsewhere(&mut self, seq: SeqNumber) {
+        if !self.holes.is_empty() && seq.is_before(self.next) {
+            self.take_out(seq);
+        }
+    }
+
+    /// Packets that were asked for, each counted once.
+    pub(crate) const fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// Another link asked for `first..=last` now, of a peer that does not mind which link says it.
+    pub(crate) fn on_asked_elsewhere(&mut self, now: Instant, first: SeqNumber, last: SeqNumber, rtt: &Rtt) {
+        let mut index = self.index_of(first);
+        while let Some(hole) = self.holes.get_mut(index).filter(|hole| !hole.first.is_after(last)) {
+            if !hole.first.is_before(first) && !hole.last.is_after(last) && hole.report_at.is_some() {
+                hole.reports = hole.reports.saturating_add(1);
+                hole.reported_at = now;
+                hole.report_at = Some(hole.plan_next(now, rtt));
+            }
+            index += 1;
+        }
+    }
+
     /// Takes a packet of the link. Tells the hole it opens, where it opens one.
     ///
-    /// `deadline` is when it is played; `window_max` bounds the reorder window.
+    /// `deadline` is when it is played; `window_max` bounds the reorder window; `elsewhere` is how long other links may take yet to
+    /// bring what is missing here.
     pub(crate) fn on_packet(
         &mut self,
         now: Instant,
         seq: SeqNumber,
         retransmitted: bool,
         deadline: Option<Instant>,
-        window_max: Micros,
+        (window_max, elsewhere): (Micros, Micros),
     ) -> (Option<SeqRange>, Option<Filled>) {
         self.packets += 1;
         self.count_down(now);
@@ -138,7 +179,7 @@ impl Gaps {
         let first = if self.next.is_before(self.floor) { self.floor } else { self.next };
         let hole = first.is_before(seq).then(|| (first, seq.prev()));
         if let Some((first, last)) = hole {
-            self.open(now, first, last, deadline, window_max);
+            self.open(now, first, last, deadline, (window_max, elsewhere));
         }
         self.next = seq.next();
         (hole, None)
@@ -246,6 +287,9 @@ impl Gaps {
                 let in_time = hole.deadline.is_none_or(|deadline| now + rtt.soonest() < deadline);
                 if in_time {
                     ranges.push((hole.first, hole.last));
+                    if hole.reports == 0 {
+                        self.asked += count(hole.first, hole.last) as u64;
+                    }
                     hole.reports = hole.reports.saturating_add(1);
                     hole.reported_at = now;
                 }
@@ -302,7 +346,7 @@ impl Gaps {
         first: SeqNumber,
         last: SeqNumber,
         deadline: Option<Instant>,
-        window_max: Micros,
+        (window_max, elsewhere): (Micros, Micros),
     ) {
         if self.holes.len() >= HOLES_MAX
             && let Some(newest) = self.holes.back_mut()
@@ -311,7 +355,7 @@ impl Gaps {
             newest.last = last;
             return;
         }
-        let report_at = now + self.window.current(now).min(window_max);
+        let report_at = now + self.window.current(now).max(elsewhere).min(window_max);
         self.holes.push_back(Hole {
             first,
             last,
@@ -327,7 +371,7 @@ impl Gaps {
             Some(self.earliest_report.map_or(report_at, |earliest| earliest.min(report_at)));
     }
 
-    fn fill(&mut self, now: Instant, seq: SeqNumber, retransmitted: bool) -> Option<Filled> {
+    fn take_out(&mut self, seq: SeqNumber) -> Option<Hole> {
         let index = self.index_of(seq);
         let hole = *self.holes.get(index).filter(|hole| !seq.is_before(hole.first))?;
         match (hole.first == seq, hole.last == seq) {
@@ -341,6 +385,11 @@ impl Gaps {
                 self.holes.insert(index + 1, Hole { first: seq.next(), ..hole });
             }
         }
+        Some(hole)
+    }
+
+    fn fill(&mut self, now: Instant, seq: SeqNumber, retransmitted: bool) -> Option<Filled> {
+        let hole = self.take_out(seq)?;
         let after = now.saturating_since(hole.found);
         if !retransmitted {
             self.in_order_run = 0;
@@ -447,43 +496,43 @@ mod tests {
     #[test]
     fn a_hole_is_reported_at_once_and_again_when_the_answer_is_overdue() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-        gaps.on_packet(at(0), seq(1), false, None, NO_LIMIT);
-        let (hole, _) = gaps.on_packet(at(1), seq(4), false, Some(at(1_000)), NO_LIMIT);
+        gaps.on_packet(at(0), seq(1), false, None, (NO_LIMIT, Micros::ZERO));
+        let (hole, _) = gaps.on_packet(at(1), seq(4), false, Some(at(1_000)), (NO_LIMIT, Micros::ZERO));
         assert_eq!(hole, Some((seq(2), seq(3))));
         assert_eq!(due(&mut gaps, at(1), &rtt), [(2, 3)]);
         let again = gaps.next_report().unwrap();
         assert!((at(41)..=at(45)).contains(&again), "{again:?}");
         assert_eq!(due(&mut gaps, at(40), &rtt), []);
-        gaps.on_packet(at(42), seq(2), true, Some(at(1_000)), NO_LIMIT);
+        gaps.on_packet(at(42), seq(2), true, Some(at(1_000)), (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(46), &rtt), [(3, 3)]);
     }
 
     #[test]
     fn late_originals_teach_a_window_and_resends_do_not() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-        gaps.on_packet(at(1), seq(2), false, None, NO_LIMIT);
-        gaps.on_packet(at(50), seq(1), true, None, NO_LIMIT);
+        gaps.on_packet(at(1), seq(2), false, None, (NO_LIMIT, Micros::ZERO));
+        gaps.on_packet(at(50), seq(1), true, None, (NO_LIMIT, Micros::ZERO));
         assert_eq!(gaps.window(), Micros::ZERO);
-        gaps.on_packet(at(51), seq(4), false, None, NO_LIMIT);
-        gaps.on_packet(at(56), seq(3), false, None, NO_LIMIT);
+        gaps.on_packet(at(51), seq(4), false, None, (NO_LIMIT, Micros::ZERO));
+        gaps.on_packet(at(56), seq(3), false, None, (NO_LIMIT, Micros::ZERO));
         assert!((Micros::from_millis(5)..Micros::from_millis(7)).contains(&gaps.window()));
-        gaps.on_packet(at(60), seq(6), false, None, NO_LIMIT);
+        gaps.on_packet(at(60), seq(6), false, None, (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(64), &rtt), []);
         assert_eq!(due(&mut gaps, at(66), &rtt), [(5, 5)]);
-        gaps.on_packet(at(70), seq(8), false, None, Micros::from_millis(1));
+        gaps.on_packet(at(70), seq(8), false, None, (Micros::from_millis(1), Micros::ZERO));
         assert_eq!(
             due(&mut gaps, at(71), &rtt),
             [(5, 5), (7, 7)],
             "the window is bounded by what the latency leaves"
         );
-        gaps.on_packet(at(20_000), seq(10), false, None, NO_LIMIT);
+        gaps.on_packet(at(20_000), seq(10), false, None, (NO_LIMIT, Micros::ZERO));
         assert_eq!(gaps.window(), Micros::ZERO, "what was learned is forgotten");
     }
 
     #[test]
     fn no_report_goes_out_whose_answer_would_come_too_late() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(100));
-        gaps.on_packet(at(0), seq(3), false, Some(at(90)), NO_LIMIT);
+        gaps.on_packet(at(0), seq(3), false, Some(at(90)), (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(0), &rtt), []);
         assert_eq!(gaps.next_report(), None);
         assert_eq!(gaps.first_missing(), seq(1));
@@ -495,7 +544,7 @@ mod tests {
     fn the_last_tries_go_twice() {
         for (deadline, reports) in [(60, &[0, 5][..]), (110, &[0, 5, 45, 50]), (170, &[0, 40, 45, 85, 90])] {
             let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-            gaps.on_packet(at(0), seq(2), false, Some(at(deadline)), NO_LIMIT);
+            gaps.on_packet(at(0), seq(2), false, Some(at(deadline)), (NO_LIMIT, Micros::ZERO));
             let went: Vec<u64> =
                 (0..deadline).filter(|&ms| !due(&mut gaps, at(ms), &rtt).is_empty()).collect();
             assert_eq!(went, reports, "played at {deadline} ms");
@@ -505,11 +554,11 @@ mod tests {
     #[test]
     fn a_report_names_once_more_what_was_reported_just_before() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-        gaps.on_packet(at(0), seq(2), false, Some(at(500)), NO_LIMIT);
+        gaps.on_packet(at(0), seq(2), false, Some(at(500)), (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(0), &rtt), [(1, 1)]);
-        gaps.on_packet(at(10), seq(5), false, Some(at(510)), NO_LIMIT);
+        gaps.on_packet(at(10), seq(5), false, Some(at(510)), (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(10), &rtt), [(1, 1), (3, 4)]);
-        gaps.on_packet(at(25), seq(7), false, Some(at(525)), NO_LIMIT);
+        gaps.on_packet(at(25), seq(7), false, Some(at(525)), (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(25), &rtt), [(3, 4), (6, 6)], "half a round trip, and no longer");
         assert_eq!(due(&mut gaps, at(30), &rtt), [], "alone it is no reason to report");
     }
@@ -517,7 +566,7 @@ mod tests {
     #[test]
     fn where_nothing_is_played_by_time_a_report_goes_once() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-        gaps.on_packet(at(0), seq(2), false, None, NO_LIMIT);
+        gaps.on_packet(at(0), seq(2), false, None, (NO_LIMIT, Micros::ZERO));
         let went: Vec<u64> = (0..130).filter(|&ms| !due(&mut gaps, at(ms), &rtt).is_empty()).collect();
         assert_eq!(went, [0, 40, 80, 120]);
     }
@@ -525,18 +574,18 @@ mod tests {
     #[test]
     fn lossmaxttl_waits_for_packets_and_adapts() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 3), rtt(40));
-        gaps.on_packet(at(0), seq(2), false, None, NO_LIMIT);
+        gaps.on_packet(at(0), seq(2), false, None, (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(0), &rtt), []);
         for n in 3..=5 {
-            gaps.on_packet(at(1), seq(n), false, None, NO_LIMIT);
+            gaps.on_packet(at(1), seq(n), false, None, (NO_LIMIT, Micros::ZERO));
         }
         assert_eq!(due(&mut gaps, at(1), &rtt), [(1, 1)]);
         assert_eq!(gaps.tolerance(), 3);
-        gaps.on_packet(at(2), seq(7), false, None, NO_LIMIT);
+        gaps.on_packet(at(2), seq(7), false, None, (NO_LIMIT, Micros::ZERO));
         assert_eq!(due(&mut gaps, at(2), &rtt), []);
         assert_eq!(due(&mut gaps, at(22), &rtt), [(6, 6)], "where no packets come, time does");
         for n in 8..=60 {
-            gaps.on_packet(at(30), seq(n), false, None, NO_LIMIT);
+            gaps.on_packet(at(30), seq(n), false, None, (NO_LIMIT, Micros::ZERO));
         }
         assert_eq!(gaps.tolerance(), 2);
     }
@@ -544,7 +593,7 @@ mod tests {
     #[test]
     fn what_the_peer_gives_up_is_no_hole() {
         let (mut gaps, rtt) = (Gaps::new(seq(1), 0), rtt(40));
-        gaps.on_packet(at(0), seq(11), false, None, NO_LIMIT);
+        gaps.on_packet(at(0), seq(11), false, None, (NO_LIMIT, Micros::ZERO));
         gaps.give_up(seq(3), seq(5));
         assert_eq!(due(&mut gaps, at(0), &rtt), [(1, 2), (6, 10)]);
         gaps.give_up(seq(6), seq(20));
@@ -558,7 +607,7 @@ mod tests {
     fn more_holes_than_can_be_kept_are_never_taken_as_received() {
         let mut gaps = Gaps::new(seq(0), 0);
         for n in 1..=40_000 {
-            gaps.on_packet(at(0), seq(n * 2), false, None, NO_LIMIT);
+            gaps.on_packet(at(0), seq(n * 2), false, None, (NO_LIMIT, Micros::ZERO));
         }
         assert_eq!(gaps.first_missing(), seq(0));
         assert_eq!(gaps.holes.len(), HOLES_MAX);
@@ -579,7 +628,7 @@ mod tests {
             for (op, offset, len) in ops {
                 match op {
                     0..=5 => {
-                        gaps.on_packet(at(0), isn + offset, false, None, NO_LIMIT);
+                        gaps.on_packet(at(0), isn + offset, false, None, (NO_LIMIT, Micros::ZERO));
                         if offset >= next { missing.extend(next.max(floor)..offset); next = offset + 1; }
                         missing.remove(&offset);
                     }

@@ -187,6 +187,14 @@ impl Deadline {
     }
 }
 
+/// What a NAK says.
+enum Reported {
+    /// This number, which is not acknowledged.
+    Lost(SeqNumber),
+    /// These, which are.
+    Gone(SeqNumber, SeqNumber),
+}
+
 /// How a stream travels to one peer address.
 #[derive(Debug)]
 pub struct Link {
@@ -221,6 +229,12 @@ pub struct Link {
     keys: Keys,
     /// Since when nothing could be decrypted for want of a key.
     keyless_since: Option<Instant>,
+    /// It has others beside it.
+    shared: bool,
+    silent: bool,
+    /// Added to the stamps of ACKACKs.
+    ackack_shift: i64,
+    received_bps: u32,
     // answers that wait
     ackacks: VecDeque<u32>,
     drop_requests: VecDeque<DropRequest>,
@@ -263,11 +277,31 @@ impl Link {
             drift: config.drift_tracer().then(DriftTracer::default),
             keys,
             keyless_since: None,
+            shared: false,
+            silent: false,
+            ackack_shift: 0,
+            received_bps: 0,
             ackacks: VecDeque::new(),
             drop_requests: VecDeque::new(),
             nak_ranges: Vec::new(),
             parameters,
         }
+    }
+
+    /// The same beside others: what it did not carry, others may have.
+    #[must_use]
+    pub fn shared(now: Instant, parameters: LinkParameters, config: &Config, keys: Keys) -> Self {
+        Self { shared: true, ..Self::with_keys(now, parameters, config, keys) }
+    }
+
+    /// Whether KEEPALIVEs are left out: its owner gives signs of life by other means.
+    pub const fn set_silent(&mut self, silent: bool) {
+        self.silent = silent;
+    }
+
+    /// What is added to the stamps of ACKACKs, in µs: what the peer takes for clock drift.
+    pub const fn set_ackack_shift(&mut self, shift: i64) {
+        self.ackack_shift = shift;
     }
 
     /// Takes changed options.
@@ -302,12 +336,64 @@ impl Link {
         payload_len: usize,
         receive: &ReceiveBuffer,
     ) {
+        self.on_data_of(now, header, payload_len, receive, Micros::ZERO);
+    }
+
+    /// The same on a link that has others beside it: what it misses is asked for only after `elsewhere`, in which they may bring it;
+    /// and what they have brought is not missed at all.
+    pub fn on_shared_data(
+        &mut self,
+        now: Instant,
+        header: &DataHeader,
+        payload_len: usize,
+        receive: &ReceiveBuffer,
+        elsewhere: Micros,
+    ) {
+        self.gaps.settle(header.seq);
+        let Some((first, last)) = self.on_data_of(now, header, payload_len, receive, elsewhere) else { return };
+        // What the stream cannot hold it has not.
+        let held = count(first, last).min(receive.capacity());
+        let mut seq = first;
+        for _ in 0..held {
+            if !receive.wants(seq) {
+                self.gaps.on_elsewhere(seq);
+            }
+            seq = seq.next();
+        }
+    }
+
+    /// Another link has brought `seq`.
+    pub fn on_elsewhere(&mut self, seq: SeqNumber) {
+        self.gaps.on_elsewhere(seq);
+    }
+
+    /// Another link has asked the peer, which takes it from any, for these packets.
+    pub fn on_asked_elsewhere(&mut self, now: Instant, ranges: &[SeqRange]) {
+        for &(first, last) in ranges {
+            self.gaps.on_asked_elsewhere(now, first, last, &self.rtt);
+        }
+    }
+
+    /// What the last NAK asked for.
+    #[must_use]
+    pub fn asked(&self) -> &[SeqRange] {
+        &self.nak_ranges
+    }
+
+    fn on_data_of(
+        &mut self,
+        now: Instant,
+        header: &DataHeader,
+        payload_len: usize,
+        receive: &ReceiveBuffer,
+        elsewhere: Micros,
+    ) -> Option<SeqRange> {
         self.counters.received_packets += 1;
         self.counters.received_bytes += payload_len as u64;
         let behind = usize::try_from(receive.next().distance_from(header.seq)).unwrap_or(0);
         if behind > receive.capacity() * 4 && !header.seq.is_before(self.gaps.next()) {
             self.counters.implausible += 1; // from the other side of the circle
-            return;
+            return None;
         }
         let retransmitted = header.retransmitted || !self.parameters.peer_flags_retransmissions;
         if header.retransmitted {
@@ -322,8 +408,10 @@ impl Link {
         let deadline = play_time.filter(|_| receive.drops_too_late());
         let window_max = receive.tsbpd().map_or(Micros::MAX, |tsbpd| tsbpd.latency() - self.rtt.overdue());
         self.gaps.forget_before(receive.next());
-        let (hole, filled) = self.gaps.on_packet(now, header.seq, retransmitted, deadline, window_max);
-        if let Some((first, last)) = hole {
+        let (hole, filled) = self.gaps.on_packet(now, header.seq, retransmitted, deadline, (window_max, elsewhere));
+        if let Some((first, last)) = hole
+            && elsewhere.is_zero()
+        {
             self.counters.missing_packets += count(first, last) as u64;
         }
         if filled.is_some() && !header.retransmitted {
@@ -338,10 +426,11 @@ impl Link {
             || next != self.gaps.next()
             || receive.available(next) < receive.capacity() / 2;
         self.ack.on_data(now, hurry);
+        hole
     }
 
     /// KMREQ or KMRSP came, or another message of an extension.
-    pub(crate) fn on_user_defined(&mut self, now: Instant, subtype: u16, content: &[u8]) {
+    pub fn on_user_defined(&mut self, now: Instant, subtype: u16, content: &[u8]) {
         match subtype {
             KMREQ => self.keys.on_request(now, content),
             KMRSP => self.keys.on_answer(content),
@@ -350,12 +439,13 @@ impl Link {
     }
 
     /// Whether the payload of a packet is to be taken as it is.
-    pub(crate) fn takes_plain(&self, header: &DataHeader) -> bool {
+    #[must_use]
+    pub fn takes_plain(&self, header: &DataHeader) -> bool {
         self.keys.takes_plain(header)
     }
 
     /// Decrypts the payload of a packet into `plain`, which is as long; gives its length, or `None` where it is of no use.
-    pub(crate) fn open(&mut self, header: &DataHeader, payload: &[u8], plain: &mut [u8]) -> Option<usize> {
+    pub fn open(&mut self, header: &DataHeader, payload: &[u8], plain: &mut [u8]) -> Option<usize> {
         let len = self.keys.open(header, payload, plain)?;
         self.keyless_since = None;
         Some(len)
@@ -425,7 +515,10 @@ impl Link {
             AckDetail::Small { rtt_us, rtt_var_us, available_packets } => {
                 (Some((rtt_us, rtt_var_us)), Some(available_packets))
             }
-            AckDetail::Full { rtt_us, rtt_var_us, available_packets, link_capacity_pps, .. } => {
+            AckDetail::Full {
+                rtt_us, rtt_var_us, available_packets, link_capacity_pps, receive_rate_bps, ..
+            } => {
+                self.received_bps = receive_rate_bps;
                 self.peer_capacity_pps = match self.peer_capacity_pps {
                     0 => link_capacity_pps,
                     known => ((u64::from(known) * 7 + u64::from(link_capacity_pps)) / 8)
@@ -467,11 +560,42 @@ impl Link {
 
     /// A NAK came: notes what to send again, and what to tell the peer to wait for no more.
     pub fn on_nak(&mut self, now: Instant, report: &LossReport<'_>, send: &SendBuffer) {
+        self.read_nak(report, |link, fact| match fact {
+            Reported::Lost(seq) => link.on_reported(now, seq, send),
+            Reported::Gone(first, last) => link.request_drop(MsgNumber::CONTROL, first, last),
+        });
+    }
+
+    /// A NAK came on a link that has others beside it. Tells `lost` which packets that this link carried the peer misses, and
+    /// `foreign` which it did not carry, or has done with.
+    pub fn on_shared_nak(
+        &mut self,
+        now: Instant,
+        report: &LossReport<'_>,
+        mut lost: impl FnMut(SeqNumber),
+        mut foreign: impl FnMut(SeqNumber, SeqNumber),
+    ) {
+        self.read_nak(report, |link, fact| match fact {
+            Reported::Gone(first, last) => foreign(first, last),
+            Reported::Lost(seq) => match link.sent.age(now, seq) {
+                None => foreign(seq, seq),
+                // A report cannot know of a resend that left less than a round trip ago.
+                Some(age) if link.sent.times(seq) > 1 && age < link.rtt.fresh() => {}
+                Some(_) => {
+                    link.counters.reported_lost_packets += 1;
+                    lost(seq);
+                }
+            },
+        });
+    }
+
+    fn read_nak(&mut self, report: &LossReport<'_>, mut tell: impl FnMut(&mut Self, Reported)) {
         self.counters.naks_received += 1;
         let oldest = self.sent.first();
         let held = self.sent.next().distance_from(oldest);
         let mut left = held; // an honest report names each number once
         let requests_most = (self.drop_requests.len() + DROP_REQUESTS_A_REPORT).min(REPLIES_MAX);
+        let mut gone_ranges = DROP_REQUESTS_A_REPORT;
         for (first, last) in report.iter() {
             // All distances are from the oldest packet held: hostile numbers lie anywhere on the circle.
             let (first, last) = (first.distance_from(oldest), last.distance_from(oldest));
@@ -482,15 +606,16 @@ impl Link {
             if first < 0 {
                 let from = first.max(-DROP_REQUEST_BACK_MAX).unsigned_abs();
                 let gone = last.min(-1).unsigned_abs();
-                if gone <= from && self.drop_requests.len() < requests_most {
-                    self.request_drop(MsgNumber::CONTROL, oldest - from, oldest - gone);
+                if gone <= from && self.drop_requests.len() < requests_most && gone_ranges > 0 {
+                    gone_ranges -= 1;
+                    tell(self, Reported::Gone(oldest - from, oldest - gone));
                 }
             }
             let first = first.max(0);
             let last = last.min(first.saturating_add(left - 1));
             left -= (last + 1 - first).max(0);
             for offset in first..=last {
-                self.on_reported(now, oldest + offset.unsigned_abs(), send);
+                tell(self, Reported::Lost(oldest + offset.unsigned_abs()));
             }
         }
     }
@@ -536,7 +661,8 @@ impl Link {
         last: SeqNumber,
         receive: &ReceiveBuffer,
     ) -> bool {
-        let ahead = last.distance_from(self.gaps.next());
+        self.gaps.forget_before(receive.next());
+        let ahead = last.distance_from(self.gaps.position());
         if usize::try_from(ahead).is_ok_and(|ahead| ahead > receive.capacity() * 4) {
             self.counters.implausible += 1;
             return false;
@@ -570,7 +696,12 @@ impl Link {
             return true;
         }
         if let Some(number) = self.ackacks.pop_front() {
-            self.write(now, Control::AckAck { number }, out);
+            self.spoke_at = now;
+            let elapsed = now.saturating_since(self.parameters.epoch).as_micros();
+            let shifted = elapsed.saturating_add_signed(self.ackack_shift);
+            let timestamp = Timestamp::from_elapsed(Micros::from_micros(shifted));
+            let destination = self.parameters.peer_id;
+            ControlPacket { timestamp, destination, control: Control::AckAck { number } }.write(out);
             return true;
         }
         if let Some(request) = self.drop_requests.pop_front() {
@@ -598,7 +729,7 @@ impl Link {
             self.nak_ranges = ranges;
             return any;
         }
-        if now.saturating_since(self.spoke_at) >= KEEPALIVE_PERIOD {
+        if !self.silent && now.saturating_since(self.spoke_at) >= KEEPALIVE_PERIOD {
             self.write(now, Control::Keepalive, out);
             return true;
         }
@@ -664,12 +795,14 @@ impl Link {
     pub fn write_data(&mut self, now: Instant, seq: SeqNumber, send: &SendBuffer, out: &mut Vec<u8>) -> bool {
         let Some((packet, payload)) = send.packet(seq) else { return false };
         let again = self.sent.times(seq) > 0;
+        // What another link has carried, and fills a hole here, does not come late: it comes again.
+        let flagged = again || !seq.is_after(self.sent.next().prev()) && self.shared;
         let header = DataHeader {
             seq,
             boundary: packet.boundary,
             in_order: packet.in_order,
             key: if again { self.keys.key_of(seq) } else { self.keys.on_new(seq, self.sent.first()) },
-            retransmitted: again,
+            retransmitted: flagged,
             msgno: packet.msgno,
             timestamp: packet.timestamp,
             destination: self.parameters.peer_id,
@@ -729,7 +862,7 @@ impl Link {
         let all = [
             self.ack.next().map(|at| Deadline::new(at, Timer::Ack)),
             self.gaps.next_report().map(|at| Deadline::new(at, Timer::Nak)),
-            Some(Deadline::new(self.spoke_at + KEEPALIVE_PERIOD, Timer::Keepalive)),
+            (!self.silent).then(|| Deadline::new(self.spoke_at + KEEPALIVE_PERIOD, Timer::Keepalive)),
             Some(Deadline::new(self.idle_at(), Timer::PeerIdle)),
             self.probe(next_new).map(|(at, _)| Deadline::new(at, Timer::TailProbe)),
             self.resend_at(),
@@ -835,6 +968,48 @@ impl Link {
     #[must_use]
     pub fn receive_rate(&self, now: Instant) -> (u32, u32) {
         self.rate.get(now)
+    }
+
+    /// Bytes per second that come at the peer on this link, as it measured last; 0 where it has not.
+    #[must_use]
+    pub const fn peer_receives_bps(&self) -> u32 {
+        self.received_bps
+    }
+
+    /// When something was heard of the peer last.
+    #[must_use]
+    pub const fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
+    /// When something was said to the peer last.
+    #[must_use]
+    pub const fn spoke_at(&self) -> Instant {
+        self.spoke_at
+    }
+
+    /// How often this link carried `seq`, as far as it is not acknowledged.
+    #[must_use]
+    pub fn carried(&self, seq: SeqNumber) -> u8 {
+        self.sent.times(seq)
+    }
+
+    /// The number after the highest this link carried, or was told to pass over.
+    #[must_use]
+    pub fn carried_up_to(&self) -> SeqNumber {
+        self.sent.next()
+    }
+
+    /// The highest number that came on this link, and after it; the next one expected.
+    #[must_use]
+    pub const fn brought_up_to(&self) -> SeqNumber {
+        self.gaps.next()
+    }
+
+    /// Packets asked for, each counted once.
+    #[must_use]
+    pub const fn asked_packets(&self) -> u64 {
+        self.gaps.asked()
     }
 
     /// The link's capacity towards the peer in packets per second, as the peer estimates it; or towards us.

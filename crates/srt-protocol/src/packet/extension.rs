@@ -327,6 +327,26 @@ pub struct GroupInfo {
 }
 
 impl GroupInfo {
+    /// The type of a group that sends every packet on all of its links.
+    pub const BROADCAST: u8 = 1;
+    /// The type of a group that sends on the best of its links.
+    pub const BACKUP: u8 = 2;
+    /// The bit that is set in every group ID, and in no socket ID (libsrt: `SRTGROUP_MASK`).
+    pub const ID_BIT: u32 = 1 << 30;
+    /// Flag: the sender is one of us, and its receiver merges links before it asks for anything. libsrt ignores it, and answers
+    /// with no flags.
+    pub const FLAG_MERGES: u8 = 0x80;
+    /// Flag: links are synchronised by message number. Of an unreleased libsrt; 1.5 refuses it, and so do we.
+    const FLAG_SYNC_BY_MESSAGE: u8 = 0x01;
+
+    /// Whether it is what libsrt 1.5 takes: a group's ID, and a type and flags it knows (`core.cpp: interpretGroup`).
+    #[must_use]
+    pub const fn is_valid(&self) -> bool {
+        self.id & Self::ID_BIT != 0
+            && matches!(self.group_type, Self::BROADCAST | Self::BACKUP)
+            && self.flags & Self::FLAG_SYNC_BY_MESSAGE == 0
+    }
+
     fn parse(kind: u16, content: &[u8]) -> Result<Self, PacketError> {
         // What goes beyond two words is ignored, as in libsrt.
         let [id, data, ..] = content.as_chunks::<4>().0 else {

@@ -10,8 +10,10 @@
 //! narrows them to its types.
 
 mod snapshot;
+mod whole;
 
 pub use self::snapshot::{BufferSize, Interval, Snapshot};
+pub use self::whole::{Averages, Whole};
 pub(crate) use self::snapshot::{Counts, float};
 
 /// Builds [`Stats`] and [`Stats::fields`] from one list of fields.

@@ -282,6 +282,11 @@ impl SendKeys {
 
     /// The key for a new packet, and whether the next one is overdue, which is told once a key.
     pub(super) fn on_new(&mut self, seq: SeqNumber, unacknowledged: SeqNumber) -> (Parity, bool) {
+        if self.last.is_some_and(|last| !seq.is_after(last)) {
+            // Another link has carried it, and it leaves here for the first time only now.
+            self.count = self.count.saturating_add(1);
+            return (self.key_of(seq), false);
+        }
         let due = self.count >= self.refresh_rate;
         if due && self.announcement.as_ref().is_some_and(|announcement| announcement.confirmed) {
             self.switch();
