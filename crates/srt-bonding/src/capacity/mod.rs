@@ -1,0 +1,627 @@
+//! What a link may carry now, from what a sender of SRT learns even from a receiver that knows nothing of bonding.
+//!
+//! Three readings, none of which needs the peer's help beyond SRT's full ACK:
+//!
+//! - **The queue.** The receiver tells its smoothed round trip. The smoothing is undone, and what a sample has above the
+//!   shortest of late is the time spent in the queue of the bottleneck.
+//! - **The capacity.** While there is a queue, what comes out of it is what the link carries. Bytes that left between two samples
+//!   came out within the time between them plus what the queue grew by: `sent / (elapsed + growth)`. A link whose queue is empty
+//!   tells nothing of the kind, so it is never measured then: "a drained link measures beautifully".
+//! - **The loss.** A share is lost on many links whatever is sent. More than that is put on trial: the rate is cut to what got
+//!   through, and if the excess stays the loss is the link's own.
+//!
+//! The rate doubles about every round trip until the queue shows for the first time. From then on it grows by a few
+//! percent a second, past the known capacity ever faster, until the queue is above a threshold; then the capacity is measured,
+//! the queue is drained, and the rate starts again a little below. The threshold is lower on faster links: of two controllers
+//! with one queue the bigger yields first, which makes them even.
+//!
+//! **Growth needs evidence.** The rate grows only while the scheduler has more to send than the link may take, and most of the
+//! rate was indeed sent: so never above twice what was carried. A rate that was used is kept while it is not, for
+//! [`KEPT`]; then it sinks by halves to twice what is carried, and on an idle link to the initial rate: what is known
+//! of a link that nobody used for long is what was known at the beginning.
+
+mod history;
+mod loss;
+#[cfg(test)]
+mod model;
+mod round_trip;
+
+use srt_protocol::time::{Instant, Micros};
+
+use history::History;
+use loss::{Loss, Verdict};
+use round_trip::{Reading, RoundTrip};
+
+/// A full ACK, as far as it concerns the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Round-trip time as the receiver smooths it (draft §4.10).
+    pub rtt: Micros,
+    /// Its variance.
+    pub rtt_variance: Micros,
+    /// Bytes per second the receiver sees arrive on this link, headers of IP, UDP and SRT included.
+    pub received_bps: Option<u64>,
+    /// Packets per second from packet pairs. Too often wrong to steer by; kept for who reads the log.
+    pub capacity_pps: Option<u32>,
+}
+
+/// What the controller is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Doubling until the link shows where it ends.
+    Starting,
+    /// Near the capacity, probing.
+    Steady,
+    /// Sending less than the link carries, so that its queue goes away.
+    Draining,
+    /// What was sent is not answered.
+    Silent,
+}
+
+/// Why the rate last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is the initial one.
+    Initial,
+    /// More was wanted and nothing spoke against it.
+    Probing,
+    /// The queue was above the threshold.
+    Queue,
+    /// The queue is drained.
+    Drained,
+    /// The queue would not drain: the way is longer, or the queue is somebody else's.
+    LongerWay,
+    /// More was lost than usual.
+    Loss,
+    /// Cutting the rate did not lessen the loss.
+    LossIsNotOurs,
+    /// Nothing was answered.
+    Silence,
+    /// The rate was not used for long.
+    Unused,
+}
+
+/// Congestion control of one link.
+///
+/// Facts go in by `on_*`, in any order; the answers hold until the next fact. Bounded, and allocates only when made.
+#[derive(Clone, Debug)]
+pub struct Capacity {
+    initial: f64,
+    rate: f64,
+    /// What the link was last found to carry.
+    known: Option<f64>,
+    state: State,
+    reason: Reason,
+    limited: bool,
+    sent: History,
+    delivered: Option<History>,
+    way: RoundTrip,
+    loss: Loss,
+    received: [u64; RECEIVED],
+    received_count: usize,
+    /// Smoothed size of a datagram.
+    packet: f64,
+    safe: f64,
+    /// What left before this left at another rate.
+    settled: Instant,
+    /// The rate was last cut here, by draining.
+    cut: Instant,
+    drain_began: Instant,
+    /// The queue is looked at more strictly until it was seen gone.
+    rechecking: bool,
+    stalls: u8,
+    /// The rate before the first of several drains.
+    unhindered: f64,
+    steered: Instant,
+    used: Instant,
+    aged: Instant,
+    unanswered: Option<Instant>,
+}
+
+impl Capacity {
+    /// Starts at `initial` bytes per second.
+    #[must_use]
+    pub fn new(now: Instant, initial: u64) -> Self {
+        let initial = (initial as f64).clamp(RATE_MIN, RATE_MAX);
+        Self {
+            initial,
+            rate: initial,
+            known: None,
+            state: State::Starting,
+            reason: Reason::Initial,
+            limited: false,
+            sent: History::new(now),
+            delivered: None,
+            way: RoundTrip::new(now),
+            loss: Loss::new(now),
+            received: [0; RECEIVED],
+            received_count: 0,
+            packet: PACKET_INITIAL,
+            safe: initial,
+            settled: now,
+            cut: now,
+            drain_began: now,
+            rechecking: false,
+            stalls: 0,
+            unhindered: initial,
+            steered: now,
+            used: now,
+            aged: now,
+            unanswered: None,
+        }
+    }
+
+    /// A datagram left on this link; its size with the headers of IP and UDP.
+    pub fn on_sent(&mut self, now: Instant, wire_bytes: usize) {
+        let bytes = u64::try_from(wire_bytes).unwrap_or(u64::MAX).min(PACKET_MAX);
+        self.sent.add(now, bytes);
+        self.packet += (bytes as f64 - self.packet) / 32.0;
+        self.unanswered.get_or_insert(now);
+    }
+
+    /// The peer sent a full ACK on this link.
+    pub fn on_report(&mut self, now: Instant, report: Report) {
+        self.answered(now);
+        if let Some(bps) = report.received_bps {
+            self.received[self.received_count % RECEIVED] = bps;
+            self.received_count += 1;
+        }
+        if self.way.on_report(now, report.rtt, report.rtt_variance) {
+            self.steer_by_queue(now);
+        }
+        self.loss.on_round_trip(Micros::from_micros(whole(self.rtt_us())));
+        if self.state != State::Draining {
+            self.steer_by_loss(now);
+        }
+        self.grow(now);
+        self.age(now);
+    }
+
+    /// The peer acknowledged `bytes` more of what this link carried: where it tells.
+    pub fn on_delivered(&mut self, now: Instant, bytes: u64) {
+        self.answered(now);
+        self.delivered.get_or_insert_with(|| History::new(now)).add(now, bytes.min(BYTES_MAX));
+    }
+
+    /// The peer misses `packets` of what this link carried, each told once.
+    pub fn on_lost(&mut self, now: Instant, packets: u32) {
+        self.loss.on_lost(now, f64::from(packets) * self.packet);
+    }
+
+    /// Whether there was more to send than the rate let through.
+    pub fn on_limited(&mut self, _now: Instant, limited: bool) {
+        self.limited = limited;
+    }
+
+    /// The deadline of [`next_timeout`](Self::next_timeout) has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.silence_at().is_some_and(|at| at <= now) {
+            self.unanswered = Some(now);
+            self.loss.abandon(now);
+            self.set(State::Silent, self.rate / 2.0, Reason::Silence);
+        }
+        self.age(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` where there is nothing to wait for.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let ages = (self.rate > self.initial).then(|| (self.aged + AGED_EVERY).max(self.used + KEPT));
+        [self.silence_at(), ages].into_iter().flatten().min()
+    }
+
+    /// Bytes per second to pace the link with, headers of IP and UDP included.
+    #[must_use]
+    pub fn rate(&self) -> u64 {
+        whole(self.rate)
+    }
+
+    /// Somewhat less, and steadier: what an encoder may count on.
+    #[must_use]
+    pub fn safe_rate(&self) -> u64 {
+        whole(self.safe.min(self.rate) * 0.92 * (1.0 - self.loss.fraction()))
+    }
+
+    /// The time one way with no queue: half the shortest round trip of late, zero before there was one.
+    #[must_use]
+    pub fn base_delay(&self) -> Micros {
+        Micros::from_micros(whole(self.way.base_us() / 2.0))
+    }
+
+    /// Time in the queue, as last measured: about a round trip old.
+    #[must_use]
+    pub fn queueing(&self) -> Micros {
+        let queue_us = self.way.newest().map_or(0.0, |reading| self.way.queue_us(reading));
+        Micros::from_micros(whole(queue_us))
+    }
+
+    /// Time in the queue for what leaves now: as measured, and what was sent since against what the link carries.
+    #[must_use]
+    pub fn queueing_now(&self, now: Instant) -> Micros {
+        Micros::from_micros(whole(self.expected_queue_us(now)))
+    }
+
+    /// Share of the packets the peer missed, smoothed over two seconds; 0 to 1.
+    #[must_use]
+    pub const fn loss(&self) -> f64 {
+        self.loss.fraction()
+    }
+
+    /// What the controller is doing.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why the rate last changed.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+}
+
+/// The steps.
+impl Capacity {
+    fn steer_by_queue(&mut self, now: Instant) {
+        let Some(reading) = self.way.newest() else { return };
+        let queue_us = self.way.queue_us(reading);
+        let threshold_us = self.threshold_us();
+        if self.state == State::Draining {
+            self.drain(now, reading, queue_us, threshold_us);
+            return;
+        }
+        if reading.left < self.settled {
+            return;
+        }
+        if queue_us < threshold_us / 2.0 {
+            (self.rechecking, self.stalls) = (false, 0);
+        }
+        let limit_us = if self.rechecking { threshold_us / 2.0 } else { threshold_us };
+        if queue_us <= limit_us {
+            return;
+        }
+        let Some(flow) = self.flow(now, self.settled, limit_us / 4.0) else { return };
+        if !self.rechecking {
+            self.unhindered = self.rate;
+        }
+        if self.rechecking && flow.flat() && self.stalled(now) {
+            return;
+        }
+        self.loss.abandon(now);
+        self.drain_began = now;
+        self.cut_to(now, flow.carried, queue_us);
+    }
+
+    /// While draining: is it done, and does it go as it should?
+    fn drain(&mut self, now: Instant, reading: Reading, queue_us: f64, threshold_us: f64) {
+        if self.expected_queue_us(now) <= 0.0 && self.undershot(now) {
+            self.rechecking = true;
+            self.settle(now, self.known.unwrap_or(self.rate) * BELOW, Reason::Drained);
+        } else if now.saturating_since(self.drain_began) > DRAIN_LONGEST {
+            self.give_up(now);
+        } else if queue_us > threshold_us && reading.left > self.cut {
+            let Some(flow) = self.flow(now, self.cut, threshold_us / 4.0) else { return };
+            if flow.rising() {
+                self.cut_to(now, flow.carried, queue_us);
+            } else if flow.flat() && !self.stalled(now) {
+                self.cut_to(now, self.known.unwrap_or(flow.carried) * DRAIN, queue_us);
+            }
+        }
+    }
+
+    /// Counts that the queue took no notice of less being sent; true where that is enough and it is not ours.
+    fn stalled(&mut self, now: Instant) -> bool {
+        self.stalls += 1;
+        let enough = self.stalls >= STALLS;
+        if enough {
+            self.give_up(now);
+        }
+        enough
+    }
+
+    fn give_up(&mut self, now: Instant) {
+        self.way.rebase(now);
+        self.rechecking = false;
+        self.stalls = 0;
+        self.known = Some(self.unhindered);
+        self.settle(now, self.unhindered * BELOW, Reason::LongerWay);
+    }
+
+    fn cut_to(&mut self, now: Instant, carried: f64, queue_us: f64) {
+        let deeper = ((queue_us - DRAIN_GENTLY_US) / DRAIN_HARD_US).clamp(0.0, DRAIN - DRAIN_DEEPEST);
+        self.known = Some(carried.max(RATE_MIN));
+        self.cut = now;
+        self.set(State::Draining, carried * (DRAIN - deeper), Reason::Queue);
+    }
+
+    fn settle(&mut self, now: Instant, rate: f64, reason: Reason) {
+        self.settled = now;
+        self.loss.restart(now);
+        self.set(State::Steady, rate, reason);
+    }
+
+    fn steer_by_loss(&mut self, now: Instant) {
+        match self.loss.judge(now, &self.sent, self.packet) {
+            Verdict::Usual => {}
+            Verdict::Excess { carried, .. } => {
+                self.set(self.state, carried.min(self.rate) * BELOW, Reason::Loss);
+            }
+            Verdict::Ours => {
+                self.known = Some(self.rate / BELOW);
+                self.settle(now, self.rate, Reason::Loss);
+            }
+            Verdict::NotOurs { before } => {
+                self.set(self.state, before.max(self.rate), Reason::LossIsNotOurs);
+            }
+        }
+    }
+
+    /// More, where more is wanted, what there is was used, and the last change has shown no harm.
+    fn grow(&mut self, now: Instant) {
+        let elapsed = now.saturating_since(self.steered).min(GROWTH_STEP);
+        self.steered = now;
+        let span = Micros::from_micros(whole(self.rtt_us())).max(Micros::from_millis(100));
+        let used = self.sent.rate(now, span);
+        if used >= USED * self.rate {
+            self.used = now;
+        }
+        self.safe += (self.rate - self.safe) * (micros_f64(elapsed) / 1e6).min(1.0);
+        let seen = self.way.newest().is_some_and(|reading| reading.left >= self.settled);
+        let queue_us = self.way.newest().map_or(0.0, |reading| self.way.queue_us(reading));
+        let growing = match self.state {
+            State::Starting => queue_us < self.threshold_us() / 2.0,
+            State::Steady => queue_us < self.threshold_us(),
+            State::Draining | State::Silent => false,
+        };
+        if !(self.limited && seen && growing) || self.loss.on_trial() {
+            return;
+        }
+        let rtt_s = self.rtt_us() / 1e6;
+        let doubling = core::f64::consts::LN_2 / (rtt_s * 1.25).max(0.08);
+        let (needs, per_second) = match self.known {
+            None => (USED_STARTING, doubling),
+            Some(known) if self.rate < known * 0.9 => (USED_STARTING, doubling),
+            Some(known) => {
+                let gentle = GROWTH * (GROWTH_AT / self.rate).sqrt().sqrt().clamp(0.5, 2.0);
+                let beyond = (self.rate / known - 1.04 - gentle * rtt_s).max(0.0);
+                (USED, (gentle * (1.0 + 100.0 * beyond)).min((0.1 / (rtt_s + 0.06)).min(0.7)))
+            }
+        };
+        if used >= needs * self.rate {
+            let grown = self.rate * (1.0 + per_second * micros_f64(elapsed) / 1e6);
+            self.set(self.state, grown, Reason::Probing);
+        }
+    }
+
+    /// What was not used for long is no longer believed.
+    fn age(&mut self, now: Instant) {
+        let elapsed = now.saturating_since(self.aged);
+        if elapsed < AGED_EVERY {
+            return;
+        }
+        self.aged = now;
+        if now.saturating_since(self.used) < KEPT {
+            return;
+        }
+        let cautious = self.initial.max(2.0 * self.sent.rate(now, Micros::from_secs(2)));
+        if self.rate > cautious {
+            let left = 0.5_f64.powf(micros_f64(elapsed) / micros_f64(HALF_LIFE));
+            self.set(self.state, cautious + (self.rate - cautious) * left, Reason::Unused);
+        }
+    }
+
+    fn answered(&mut self, now: Instant) {
+        self.unanswered = None;
+        if self.state == State::Silent {
+            self.known = self.known.or(Some(self.safe));
+            self.settled = now;
+            self.loss.restart(now);
+            self.state = State::Starting;
+        }
+    }
+
+    fn silence_at(&self) -> Option<Instant> {
+        let patience = Micros::from_micros(whole(3.0 * self.rtt_us())).max(PATIENCE);
+        (self.rate > RATE_MIN).then_some(self.unanswered?).map(|since| since + patience)
+    }
+
+    fn set(&mut self, state: State, rate: f64, reason: Reason) {
+        self.state = state;
+        self.rate = rate.clamp(RATE_MIN, RATE_MAX);
+        self.reason = reason;
+    }
+
+    /// Queueing above this is ours to mend. Less on faster links, so that the bigger of two yields first; more where packets take
+    /// long, where there is jitter, and a little where the way is long.
+    fn threshold_us(&self) -> f64 {
+        let by_rate = (THRESHOLD_US * (THRESHOLD_AT / self.rate).sqrt().sqrt()).clamp(8_000.0, 40_000.0);
+        let packet_us = self.packet / self.rate * 1e6;
+        by_rate + 0.5 * packet_us + self.way.noise_us() + self.way.base_us() / 32.0
+    }
+
+    fn rtt_us(&self) -> f64 {
+        let newest = self.way.newest().map_or(0.0, |reading| reading.rtt_us);
+        self.way.smoothed_us().unwrap_or(100_000.0).max(newest)
+    }
+
+    /// The queue that what leaves now will find, by what was sent since the last reading left; below zero: idle so long.
+    fn expected_us(&self, now: Instant) -> f64 {
+        let Some(reading) = self.way.newest() else { return 0.0 };
+        let elapsed = micros_f64(now.saturating_since(reading.left));
+        let known = self.known.unwrap_or(self.rate);
+        self.way.queue_us(reading) + self.sent.between(reading.left, now) / known * 1e6 - elapsed
+    }
+
+    fn expected_queue_us(&self, now: Instant) -> f64 {
+        self.expected_us(now).max(0.0)
+    }
+
+    fn undershot(&self, now: Instant) -> bool {
+        self.expected_us(now) <= -UNDERSHOOT_US
+    }
+
+    /// What went through the link while its queue was above `busy_us`, of what left after `since`. `None` while that was too short.
+    fn flow(&self, now: Instant, since: Instant, busy_us: f64) -> Option<Flow> {
+        let packet_us = self.packet / self.rate * 1e6;
+        let wanted_us = MEASURED_US.max(16.0 * self.way.noise_us()).max(16.0 * packet_us).min(MEASURED_MOST_US);
+        let newest = self.way.newest()?;
+        let mut oldest = newest;
+        for reading in self.way.trail() {
+            let span_us = micros_f64(newest.left.saturating_since(reading.left));
+            if reading.left < since || self.way.queue_us(reading) < busy_us || span_us > wanted_us {
+                break;
+            }
+            oldest = reading;
+        }
+        let elapsed_us = micros_f64(newest.left.saturating_since(oldest.left));
+        if elapsed_us < wanted_us * 0.6 {
+            return None;
+        }
+        let sent = self.sent.between(oldest.left, newest.left) / elapsed_us * 1e6;
+        let grown_us = newest.rtt_us - oldest.rtt_us;
+        let excess = self.loss.excess(now, &self.sent, self.packet);
+        let through = sent * elapsed_us / (elapsed_us + grown_us).max(elapsed_us / 4.0) * (1.0 - excess);
+        Some(Flow { sent, carried: through })
+    }
+}
+
+/// What was given to a link with a queue, and what came out.
+#[derive(Clone, Copy, Debug)]
+struct Flow {
+    sent: f64,
+    carried: f64,
+}
+
+impl Flow {
+    fn rising(self) -> bool {
+        self.carried < self.sent * 0.95
+    }
+
+    fn flat(self) -> bool {
+        !self.rising() && self.carried < self.sent * 1.05
+    }
+}
+
+fn micros_f64(span: Micros) -> f64 {
+    span.as_micros() as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and below zero is zero")]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+/// Bytes per second: 100 kb/s, enough to notice that a link is back.
+const RATE_MIN: f64 = 12_500.0;
+/// As good as unlimited.
+const RATE_MAX: f64 = 1e12;
+const PACKET_INITIAL: f64 = 1_360.0;
+const PACKET_MAX: u64 = 65_575;
+const BYTES_MAX: u64 = 1 << 40;
+/// Rates the receiver told, the median of which is looked at.
+const RECEIVED: usize = 9;
+
+/// After a drain the rate is this share of what the link carries.
+const BELOW: f64 = 0.97;
+/// While draining it is this share, and less where the queue is long.
+const DRAIN: f64 = 0.85;
+const DRAIN_DEEPEST: f64 = 0.5;
+const DRAIN_GENTLY_US: f64 = 30_000.0;
+const DRAIN_HARD_US: f64 = 300_000.0;
+const DRAIN_LONGEST: Micros = Micros::from_secs(5);
+/// The queue is expected empty for this long before draining ends, so that the shortest round trip is seen again.
+const UNDERSHOOT_US: f64 = 3_000.0;
+/// So often less may be sent without the queue taking notice before the way is taken to have become longer.
+const STALLS: u8 = 2;
+
+/// Queueing at [`THRESHOLD_AT`] bytes per second (1 Mb/s) that calls for less.
+const THRESHOLD_US: f64 = 25_000.0;
+const THRESHOLD_AT: f64 = 125_000.0;
+/// Time a capacity is measured over: at least, and at most.
+const MEASURED_US: f64 = 60_000.0;
+const MEASURED_MOST_US: f64 = 600_000.0;
+
+/// Share by which the rate grows in a second near the known capacity, at [`GROWTH_AT`] bytes per second (20 Mb/s).
+const GROWTH: f64 = 0.04;
+const GROWTH_AT: f64 = 2_500_000.0;
+const GROWTH_STEP: Micros = Micros::from_millis(100);
+/// Share of the rate that has to have been sent for it to count as used, and while it doubles.
+const USED: f64 = 0.85;
+const USED_STARTING: f64 = 0.5;
+
+/// A rate is believed for this long without being used.
+pub const KEPT: Micros = Micros::from_secs(20);
+const HALF_LIFE: Micros = Micros::from_secs(20);
+const AGED_EVERY: Micros = Micros::from_secs(1);
+/// Without an answer for this long, and three round trips, a link is silent.
+const PATIENCE: Micros = Micros::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        model::{Offer, Path, World},
+        *,
+    };
+
+    fn backlogged(path: Path, seconds: f64) -> World {
+        World::new(path, &[Offer::ALL], 1.0).run(seconds)
+    }
+
+    #[test]
+    fn a_backlogged_link_is_full_and_its_queue_short() {
+        let mut bad = 0;
+        for queue_ms in [100, 300] {
+            for rtt_ms in [10, 40, 100, 300] {
+                for mbps in [0.5, 2.0, 4.0, 6.0, 20.0, 100.0] {
+                    let world = backlogged(Path::new(mbps, rtt_ms, queue_ms), 33.0);
+                    let share = world.throughput(0, 3.0, 33.0) / mbps;
+                    let (p90, p99) = (world.queue(0.9, 3.0, 33.0), world.queue(0.99, 3.0, 33.0));
+                    let dropped = world.dropped(3.0, 33.0);
+                    let good = share >= 0.96
+                        && p90 < f64::max(30.0, rtt_ms as f64 / 4.0)
+                        && p99 < queue_ms as f64
+                        && dropped < 0.002;
+                    bad += u32::from(!good);
+                    println!(
+                        "{mbps:5.1} Mb/s {rtt_ms:3} ms B {queue_ms:3}: {:5.1} % queue p90 {p90:5.1} p99 {p99:5.1} dropped {:.2} % {}",
+                        share * 100.0,
+                        dropped * 100.0,
+                        if good { "" } else { "<--" },
+                    );
+                }
+            }
+        }
+        assert_eq!(bad, 0);
+    }
+}
+
+#[cfg(test)]
+mod tracing_one {
+    use super::model::*;
+    #[test]
+    #[ignore = "by hand"]
+    fn one() {
+        let get = |name: &str, other: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(other);
+        let mut path = Path::new(get("C", 20.0), get("RTT", 40.0) as u64, get("B", 100.0) as u64);
+        path.loss = get("LOSS", 0.0);
+        path.jitter_ms = get("JIT", 0.0) as u64;
+        if get("POL", 0.0) > 0.0 { path.queue_ms = None; }
+        if get("C2", 0.0) > 0.0 { path.capacity.push((10.0, get("C2", 0.0))); }
+        if get("RTT2", 0.0) > 0.0 { path.rtt_ms.push((10.0, get("RTT2", 0.0) as u64)); }
+        let mut offers = vec![Offer::ALL];
+        if get("TWO", -1.0) >= 0.0 { offers.push(Offer { from: get("TWO", 0.0), ..Offer::ALL }); }
+        if get("LOAD", 0.0) > 0.0 { offers[0].load = Some(get("LOAD", 0.0)); }
+        let mut world = World::new(path, &offers, 1.0);
+        world.trace = true;
+        let end = get("END", 33.0);
+        let world = world.run(end);
+        let mut t = 0.0;
+        let step = get("STEP", 1.0);
+        while t < end {
+            println!("{t:6.2} thr {:?} rate {:?} q50 {:.1} qmax {:.1} drop {:.3}", (0..offers.len()).map(|f| (world.throughput(f, t, t+step)*100.0).round()/100.0).collect::<Vec<_>>(), (0..offers.len()).map(|f| (world.mean_rate(f, t, t+step)*100.0).round()/100.0).collect::<Vec<_>>(), world.queue(0.5,t,t+step), world.queue(1.0,t,t+step), world.dropped(t,t+step));
+            t += step;
+        }
+    }
+}
