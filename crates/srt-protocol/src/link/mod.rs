@@ -294,7 +294,8 @@ impl Link {
         Self { shared: true, ..Self::with_keys(now, parameters, config, keys) }
     }
 
-    /// Whether KEEPALIVEs are left out: its owner gives signs of life by other means.
+    /// Whether KEEPALIVEs are left out, and nothing is sent again unasked: its owner gives signs of life by other means, and knows
+    /// better what is missing.
     pub const fn set_silent(&mut self, silent: bool) {
         self.silent = silent;
     }
@@ -363,8 +364,12 @@ impl Link {
     }
 
     /// Another link has brought `seq`.
-    pub fn on_elsewhere(&mut self, seq: SeqNumber) {
+    pub fn on_elsewhere(&mut self, now: Instant, seq: SeqNumber) {
+        let missing = self.gaps.first_missing();
         self.gaps.on_elsewhere(seq);
+        if self.gaps.first_missing() != missing {
+            self.ack.on_change(now);
+        }
     }
 
     /// Another link has asked the peer, which takes it from any, for these packets.
@@ -1030,6 +1035,9 @@ impl Link {
 
     /// What to send again unasked, and when: a packet, or else that what was passed over will not come.
     fn probe(&self, next_new: SeqNumber) -> Option<(Instant, Option<SeqNumber>)> {
+        if self.silent {
+            return None;
+        }
         let overdue = |seq| {
             let left_at = self.sent.left_at(seq).filter(|_| !self.resend.contains(seq))?;
             Some(((left_at + self.tail_wait()).max(self.probe_from), Some(seq)))

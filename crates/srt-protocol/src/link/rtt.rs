@@ -104,6 +104,12 @@ impl Rtt {
         self.soonest().max(Micros::from_micros(self.smoothed_us / 2))
     }
 
+    /// No packet arrives sooner than this after it left.
+    #[must_use]
+    pub fn shortest_way(&self) -> Micros {
+        Micros::from_micros(self.shortest_us / 2)
+    }
+
     /// The longest one-way time seen, as half a round trip.
     #[must_use]
     pub const fn longest_half(&self) -> Micros {

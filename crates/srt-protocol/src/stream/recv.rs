@@ -160,6 +160,16 @@ impl ReceiveBuffer {
         }
     }
 
+    /// Begins anew with another sender, at `isn`: what is held is forgotten, and counted as dropped; what was counted stays.
+    pub fn restart(&mut self, isn: SeqNumber, tsbpd: Option<Tsbpd>) {
+        self.counters.dropped_packets += self.slots.len() as u64;
+        self.position = self.slots.last_occupied().map_or(self.position, |last| last + 1);
+        self.slots.advance(self.position);
+        self.next = isn;
+        self.tsbpd = tsbpd;
+        self.abandoned = SeqRanges::new();
+    }
+
     /// Whether a packet of this number would be news: not played or given up yet, and not there.
     #[must_use]
     pub fn wants(&self, seq: SeqNumber) -> bool {

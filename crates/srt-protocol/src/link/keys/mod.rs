@@ -307,7 +307,8 @@ impl Keys {
     }
 
     /// Whether a packet may be sent for the first time, so far.
-    pub(crate) fn ready(&self) -> bool {
+    #[must_use]
+    pub fn ready(&self) -> bool {
         self.send.as_ref().is_none_or(SendKeys::ready)
     }
 

@@ -1,0 +1,113 @@
+//! Balancing: each packet on the link that will deliver it first.
+//!
+//! Towards a peer that merges links a packet is bound to a link when that link can send it at once. Towards libsrt runs of packets
+//! are, and wait their turn, so that little has to be said of what a link does not carry.
+
+use srt_protocol::time::{Instant, Micros};
+
+use super::Group;
+use crate::{ledger::Slot, member::Up};
+
+/// Packets of a run, at most and as long as they take to leave.
+const RUN: u32 = 8;
+const RUN_SPAN: Micros = Micros::from_millis(20);
+/// Packets that wait for a link at most.
+const WAITING_MAX: usize = 16;
+/// One packet in so many goes as a copy on links that are on probation.
+const COPY_EVERY: u32 = 8;
+/// A link that carried nothing for this long carries a copy, so that it is known how it fares.
+const QUIET: Micros = Micros::from_millis(200);
+
+impl Group {
+    /// Binds new packets to links.
+    pub(super) fn assign(&mut self, now: Instant) {
+        let masks = self.masks();
+        loop {
+            let Some(stream) = &self.stream else { return };
+            let seq = stream.next_new;
+            let Some((packet, payload)) = stream.send.packet(seq) else { return };
+            let (len, expired) = (payload.len(), packet.expires.is_some_and(|at| at <= now));
+            if expired {
+                let msgno = packet.msgno;
+                let Some(stream) = &mut self.stream else { return };
+                stream.ledger.give_up(seq);
+                stream.next_new = seq.next();
+                for up in self.members.iter_mut().filter_map(crate::member::Member::up_mut) {
+                    up.link.on_expired(seq, msgno);
+                }
+                continue;
+            }
+            let Some((index, ready)) = self.pick(now, len, masks) else { return };
+            if !ready {
+                return;
+            }
+            let slot = self.members[index].slot;
+            let mut ended = None;
+            if let Some(stream) = &mut self.stream {
+                stream.next_new = seq.next();
+                stream.last_new_at = now;
+                let length = self.members[index].live().map_or(1, |up| run_length(up, len));
+                match &mut stream.run {
+                    Some((current, left)) if *current == slot && *left > 1 => *left -= 1,
+                    run => {
+                        ended = run.filter(|(current, _)| *current != slot).map(|(current, _)| current);
+                        *run = (length > 1).then(|| (slot, length - 1));
+                        if run.is_none() {
+                            *run = Some((slot, 0));
+                        }
+                    }
+                }
+            }
+            for (other, member) in self.members.iter_mut().enumerate() {
+                let member_slot = member.slot;
+                let Some(up) = member.up_mut().filter(|up| up.goodbyes.is_none()) else { continue };
+                let tried = up.probation.is_some() || up.health.unstable().is_some();
+                let copy = tried && seq.value().is_multiple_of(COPY_EVERY)
+                    || now.saturating_since(up.sent_at) >= QUIET && up.again.is_empty();
+                if other == index || copy && up.again.len() < WAITING_MAX {
+                    up.again.insert(seq, seq);
+                }
+                if ended == Some(member_slot) {
+                    up.mask.on_run_ended();
+                }
+            }
+        }
+    }
+
+    /// The link for the next packet, and whether it takes it now.
+    fn pick(&self, now: Instant, len: usize, masks: bool) -> Option<(usize, bool)> {
+        let usable = |up: &&Up| up.link.window_left() > 0 && up.link.keys().ready();
+        let mut best: Option<(bool, Instant, usize)> = None;
+        let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| masks && run.1 > 0);
+        for (index, member) in self.members.iter().enumerate() {
+            let Some(up) = member.live().filter(usable) else { continue };
+            if masks && up.again.len() >= WAITING_MAX {
+                continue;
+            }
+            if run.is_some_and(|(slot, _): (Slot, u32)| slot == member.slot) && up.is_trusted() {
+                return Some((index, true));
+            }
+            let rank = (!up.is_trusted(), up.delivers_at(now, len), index);
+            if best.is_none_or(|best| rank < best) {
+                best = Some(rank);
+            }
+        }
+        let (_, _, index) = best?;
+        let up = self.members.get(index)?.live()?;
+        Some((index, masks || up.again.is_empty() && up.link.paced_at() <= now))
+    }
+
+    /// When a packet that waits can be bound to a link.
+    pub(super) fn assigns_at(&self, now_or_later: Instant) -> Option<Instant> {
+        let stream = self.stream.as_ref()?;
+        let (_, payload) = stream.send.packet(stream.next_new)?;
+        let (index, _) = self.pick(now_or_later, payload.len(), self.masks())?;
+        Some(self.members.get(index)?.live()?.link.paced_at())
+    }
+}
+
+/// Packets that go on one link in a row.
+fn run_length(up: &Up, len: usize) -> u32 {
+    let fits = up.capacity.rate() * RUN_SPAN.as_micros() / 1_000_000 / len.max(1) as u64;
+    u32::try_from(fits).unwrap_or(RUN).clamp(1, RUN)
+}

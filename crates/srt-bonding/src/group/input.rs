@@ -1,0 +1,336 @@
+//! Packet kind → room.
+
+use srt_protocol::{
+    connection::ConnectionError,
+    handshake::{Agreed, Outcome, RejectReason},
+    packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, LossReport, Packet},
+    stream::{Insertion, Tsbpd},
+    time::{Instant, Micros},
+    types::{SocketId, Timestamp},
+};
+
+use super::{End, Group, Peer};
+use crate::{
+    Event,
+    capacity::Report,
+    event::Down,
+    member::{Member, Phase},
+};
+
+/// Stamps of a link that differ by more than this from those of the others are of another clock.
+const CLOCKS_APART: Micros = Micros::from_secs(30);
+/// ACKs after which the round trip of a masked link is known well enough to make up for it.
+const COMPENSATE_AFTER: u64 = 15;
+
+pub(super) fn handle(group: &mut Group, now: Instant, socket: SocketId, datagram: &[u8]) {
+    if group.closed.is_some() {
+        return;
+    }
+    let Some(index) = group.members.iter().position(|member| member.socket == socket) else { return };
+    let packet = match Packet::parse(datagram) {
+        Ok(packet) => packet,
+        Err(error) => {
+            tracing::trace!(%error, len = datagram.len(), "datagram ignored");
+            if let Some(up) = group.members[index].up_mut() {
+                up.link.on_ignored();
+            }
+            return;
+        }
+    };
+    match (&mut group.members[index].phase, packet) {
+        (Phase::Up(up), packet) => {
+            up.health.on_heard();
+            up.link.on_heard(now);
+            match packet {
+                Packet::Data(data) => group.on_data(now, index, &data),
+                Packet::Control(control) => group.on_control(now, index, &control),
+            }
+        }
+        (Phase::Calling(_), Packet::Control(ControlPacket { timestamp, control, .. })) => match control {
+            Control::Handshake(answer) => {
+                let member = &mut group.members[index];
+                let config = member.config.as_deref().unwrap_or(&group.config);
+                let Phase::Calling(caller) = &mut member.phase else { return };
+                match caller.on_handshake(now, config, &answer) {
+                    Outcome::Continues => {}
+                    Outcome::Established(agreed) => {
+                        group.on_answered(now, index, *agreed, answer.socket_id, timestamp);
+                    }
+                    Outcome::Rejected(reason) => group.link_down(now, index, Down::Refused(reason)),
+                    Outcome::Declined(reason) => member.phase = Phase::Declining(answer.socket_id, reason),
+                }
+            }
+            Control::Shutdown => group.link_down(now, index, Down::PeerShutdown),
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+impl Group {
+    /// A listener took our call.
+    fn on_answered(&mut self, now: Instant, index: usize, agreed: Agreed, peer_socket: SocketId, timestamp: Timestamp) {
+        let others = self.members.iter().any(|member| member.live().is_some());
+        let decline = |reason| Phase::Declining(peer_socket, reason);
+        let Some(theirs) = agreed.group else {
+            // Two links would be two streams to it.
+            if others || self.peer.is_some_and(|peer| peer.groups && self.stream.is_some()) {
+                self.members[index].phase = decline(RejectReason::Group);
+                return;
+            }
+            self.peer = Some(Peer { id: 0, merges: false, groups: false });
+            self.push_event(Event::PeerWithoutGroups);
+            for (other, member) in self.members.iter_mut().enumerate() {
+                if other != index {
+                    match member.phase {
+                        Phase::Down(_) | Phase::Wanted | Phase::Calling(_) => member.phase = Phase::Down(None),
+                        _ => {}
+                    }
+                }
+            }
+            self.link_up(now, index, agreed, now, timestamp);
+            return;
+        };
+        let known = self.peer.filter(|peer| peer.groups);
+        let other_peer = known.is_some_and(|peer| peer.id != theirs.id);
+        if other_peer && others {
+            self.members[index].phase = decline(RejectReason::Group);
+            return;
+        }
+        let merges = theirs.flags & srt_protocol::packet::GroupInfo::FLAG_MERGES != 0;
+        self.peer = Some(Peer { id: theirs.id, merges, groups: true });
+        if other_peer && let Some(stream) = &mut self.stream {
+            // It has begun anew, and so does what it sends.
+            let latency = stream.negotiated.receiver_latency;
+            let tsbpd = latency.map(|latency| Tsbpd::new(now, timestamp, latency));
+            stream.receive.restart(agreed.link.receive_isn, tsbpd);
+        }
+        self.link_up(now, index, agreed, now, timestamp);
+    }
+
+    fn on_control(&mut self, now: Instant, index: usize, packet: &ControlPacket<'_>) {
+        if matches!(self.end, End::Broken(_)) {
+            return;
+        }
+        let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
+        let Some(up) = member.up_mut() else { return };
+        match &packet.control {
+            Control::Ack(ack) => self.on_ack(now, index, ack),
+            Control::Nak(report) => self.on_nak(now, index, report),
+            Control::AckAck { number } => {
+                let applied = up.link.on_ackack(now, *number, packet.timestamp, &stream.receive);
+                if let Some(applied) = applied {
+                    up.drift.1 = applied;
+                }
+                let each = self.members.iter().filter_map(Member::live).map(|up| up.drift.0 + up.drift.1);
+                if let Some(drift) = stream.drift.merge(now, each) {
+                    tracing::debug!(drift, "clock drift of the group");
+                    stream.receive.set_drift(drift);
+                }
+            }
+            Control::DropRequest(request) => {
+                let (first, last) = (request.first, request.last);
+                if up.link.on_drop_request(now, first, last, &stream.receive) {
+                    up.link.on_played(now, &stream.receive);
+                    // Of the stream nothing is given up for that, while another link may bring it.
+                    if self.members.iter().filter(|member| member.live().is_some()).count() == 1 {
+                        stream.receive.abandon(first, last);
+                    }
+                }
+            }
+            Control::Shutdown => self.link_down(now, index, Down::PeerShutdown),
+            Control::PeerError(code) => self.push_event(Event::PeerError(*code)),
+            Control::UserDefined { subtype, content, .. } => up.link.on_user_defined(now, *subtype, content),
+            // A repeated conclusion is answered by the endpoint, and a sign of life is one.
+            Control::Handshake(_) | Control::Keepalive => {}
+            _ => up.link.on_ignored(),
+        }
+    }
+
+    fn on_ack(&mut self, now: Instant, index: usize, ack: &Ack) {
+        let (masks, merges) = (self.masks(), self.merges());
+        let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
+        let (slot, id) = (member.slot, member.id);
+        let Some(up) = member.up_mut() else { return };
+        let before = up.link.first_unacknowledged();
+        let news = up.link.on_ack(ack);
+        if let AckDetail::Full { rtt_us, rtt_var_us, receive_rate_bps, link_capacity_pps, .. } = ack.detail {
+            up.acks += 1;
+            up.capacity.on_report(
+                now,
+                Report {
+                    rtt: Micros::from_micros(u64::from(rtt_us)),
+                    rtt_variance: Micros::from_micros(u64::from(rtt_var_us)),
+                    received_bps: (receive_rate_bps > 0).then(|| u64::from(receive_rate_bps)),
+                    capacity_pps: (link_capacity_pps > 0).then_some(link_capacity_pps),
+                },
+            );
+            if up.limited {
+                let rate = up.capacity.rate();
+                if up.link.rate() != Some(rate) {
+                    up.link.set_rate(now, Some(rate));
+                }
+            }
+            if masks {
+                // The peer takes an ACKACK that comes by a longer way for a clock that is behind.
+                let rtt = up.link.rtt().smoothed();
+                let reference = stream.reference_rtt.get_or_insert((id, None));
+                if up.acks == COMPENSATE_AFTER && reference.0 == id {
+                    reference.1 = Some(rtt);
+                }
+                let known = reference.1.filter(|_| up.acks >= COMPENSATE_AFTER && reference.0 != id);
+                match known {
+                    Some(first) => {
+                        let shift = (rtt.as_micros().cast_signed() - first.as_micros().cast_signed()) / 2;
+                        let twice = up.uncompensated > 0;
+                        up.uncompensated = up.uncompensated.saturating_sub(1);
+                        up.link.set_ackack_shift(if twice { shift * 2 } else { shift });
+                    }
+                    None if reference.0 != id => up.uncompensated += 1,
+                    None => {}
+                }
+            }
+        }
+        let Some(next) = news else { return };
+        stream.ledger.on_acknowledged(before, next, slot, merges);
+        stream.last_progress_at = now;
+        let first = stream.ledger.settle();
+        if first.is_after(stream.send.first()) {
+            stream.send.release(first);
+            self.on_released(now, first);
+        }
+    }
+
+    fn on_nak(&mut self, now: Instant, index: usize, report: &LossReport<'_>) {
+        let merges = self.merges();
+        let Some(member) = self.members.get_mut(index) else { return };
+        let slot = member.slot;
+        let Some(up) = member.up_mut() else { return };
+        let (mut lost, mut foreign) = (Vec::new(), Vec::new());
+        up.link.on_shared_nak(now, report, |seq| lost.push(seq), |first, last| foreign.push((first, last)));
+        let rtt = up.link.rtt().smoothed();
+        for &(first, last) in &foreign {
+            if !merges {
+                up.mask.on_foreign(now, first, last, rtt);
+            }
+        }
+        for &seq in &lost {
+            self.charge(now, slot, 1);
+            self.on_lost(now, seq, slot);
+        }
+        if !merges {
+            return;
+        }
+        // Such a peer says on any link what is missing on all.
+        for (first, last) in foreign {
+            let Some(stream) = &self.stream else { return };
+            let mut seq = if first.is_before(stream.ledger.first()) { stream.ledger.first() } else { first };
+            while !seq.is_after(last) {
+                let owner = self.stream.as_ref().and_then(|stream| {
+                    stream.ledger.get(seq).filter(|fate| !fate.done).and_then(|fate| fate.left(now))
+                });
+                let Some((owner, age)) = owner else {
+                    if self.stream.as_ref().is_none_or(|stream| !seq.is_before(stream.next_new)) {
+                        break;
+                    }
+                    seq = seq.next();
+                    continue;
+                };
+                let fresh = self.members.iter().filter(|member| member.slot == owner).filter_map(Member::up);
+                if fresh.map(|up| up.link.rtt().fresh()).all(|fresh| age >= fresh) {
+                    self.charge(now, owner, 1);
+                    self.on_lost(now, seq, owner);
+                }
+                seq = seq.next();
+            }
+        }
+    }
+
+    /// A packet was lost on a link.
+    fn charge(&mut self, now: Instant, slot: crate::ledger::Slot, packets: u32) {
+        let member = self.members.iter_mut().find(|member| member.slot == slot);
+        if let Some(up) = member.and_then(Member::up_mut) {
+            up.health.on_lost();
+            up.capacity.on_lost(now, packets);
+        }
+    }
+
+    fn on_data(&mut self, now: Instant, index: usize, data: &DataPacket<'_>) {
+        if matches!(self.end, End::Broken(_) | End::Goodbye) || data.payload.is_empty() {
+            return; // nobody sends nothing; handed out, it would read as the end of the stream
+        }
+        let Some(stream) = &mut self.stream else { return };
+        let seq = data.header.seq;
+        let late_us =
+            stream.receive.tsbpd().map(|tsbpd| tsbpd.offset(now, tsbpd.unwrap(data.header.timestamp)));
+        if let Some(late_us) = late_us
+            && self.is_of_other_clock(index, late_us)
+        {
+            self.link_down(now, index, Down::OtherClock);
+            return;
+        }
+        let Some(stream) = &mut self.stream else { return };
+        // How long the other links may take yet to bring what is missing on this one.
+        let elsewhere = late_us.map_or(Micros::ZERO, |late_us| {
+            let others = self.members.iter().enumerate().filter(|(other, _)| *other != index);
+            let waits = others.filter_map(|(_, member)| Some(member.live()?.delay.may_take(now, late_us)));
+            waits.max().unwrap_or_default()
+        });
+        let shared = self.members.len() > 1;
+        let Some(up) = self.members.get_mut(index).and_then(Member::up_mut) else { return };
+        if let Some(late_us) = late_us.filter(|_| !data.header.retransmitted) {
+            up.delay.sample(now, late_us);
+        }
+        let insertion = if up.link.takes_plain(&data.header) || !stream.receive.wants(seq) {
+            // What is there already, or will not be played any more, needs no decryption.
+            Some(stream.receive.insert(now, &data.header, data.payload))
+        } else if stream.receive.has_place(seq) {
+            let open = |slot: &mut [u8]| up.link.open(&data.header, data.payload, slot);
+            stream.receive.insert_with(now, &data.header, data.payload.len(), open)
+        } else {
+            // It may move the buffer, so it has to prove first that it is what it seems.
+            stream.plain.resize(data.payload.len(), 0);
+            let opened = up.link.open(&data.header, data.payload, &mut stream.plain);
+            opened.map(|len| {
+                stream.receive.insert(now, &data.header, stream.plain.get(..len).unwrap_or_default())
+            })
+        };
+        let len = data.payload.len();
+        let Some(insertion) = insertion else {
+            if up.link.on_undecryptable(now, &data.header, len, &stream.receive) && !shared {
+                stream.receive.pass_over(seq);
+            }
+            return;
+        };
+        stream.averages.sample(now, &stream.send, &stream.receive);
+        match insertion {
+            Insertion::NoRoom => up.link.on_no_room(len),
+            _ => up.link.on_shared_data(now, &data.header, len, &stream.receive, elsewhere),
+        }
+        if insertion == Insertion::New {
+            for (other, member) in self.members.iter_mut().enumerate() {
+                if other == index {
+                    member.first_copies += 1;
+                } else if let Some(up) = member.up_mut() {
+                    up.link.on_elsewhere(now, seq);
+                }
+            }
+        }
+    }
+
+    /// Whether a link stamps its packets by a clock that the others do not share.
+    fn is_of_other_clock(&self, index: usize, late_us: i64) -> bool {
+        let others = self.members.iter().enumerate().filter(|(other, _)| *other != index);
+        let known = others.filter_map(|(_, member)| member.live()?.delay.mean()).next();
+        known.is_some_and(|known| late_us.abs_diff(known) > CLOCKS_APART.as_micros())
+    }
+}
+
+/// Why a group that never came to be did not.
+pub(super) const fn never(down: Option<Down>) -> ConnectionError {
+    match down {
+        Some(Down::Refused(reason)) => ConnectionError::Rejected(reason),
+        Some(Down::PeerShutdown) => ConnectionError::PeerShutdown,
+        _ => ConnectionError::Timeout,
+    }
+}
