@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn drift_follows_the_mean_in_small_steps() {
         let mut drift = Drift::default();
-        let at = |s| Instant::from_micros(s * 1_000_000);
+        let at = |s: u64| Instant::from_micros(s * 1_000_000);
         assert_eq!(drift.merge(at(10), [3_000, 1_000].into_iter()), Some(1_000));
         assert_eq!(drift.merge(at(10), [3_000, 1_000].into_iter()), None);
         assert_eq!(drift.merge(at(11), [3_000, 1_000].into_iter()), Some(2_000));

@@ -5,6 +5,7 @@
 //! loses between ours and theirs; [`streams`] is what these tests send, and [`tap`] listens in.
 #![forbid(unsafe_code)]
 
+pub mod bonded;
 pub mod check;
 pub mod peers;
 pub mod sim;

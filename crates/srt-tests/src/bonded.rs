@@ -1,0 +1,609 @@
+//! Two groups and the links between them on virtual time: one seed, one run.
+//!
+//! The caller's group and the mirror that a listener makes of it exchange real datagrams over emulated links, which lose, queue,
+//! jitter and fail as their [`Profile`]s say. What is played is compared with what was sent, packet by packet.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use srt_bonding::{Event, Group, GroupSetup, LinkId, LinkReport, LinkSetup, Mode};
+use srt_impair::{Model, Profile, UDP_IP_OVERHEAD};
+use srt_protocol::{
+    config::Config,
+    connection::{State, TransmitBatch},
+    endpoint::{Endpoint, Route},
+    entropy::{Entropy, NoEntropy},
+    packet::{Control, Extension, Packet},
+    stream::Message,
+    time::{Instant, Micros},
+    types::{SeqNumber, SocketId},
+};
+
+use crate::sim::Random;
+
+/// When the world begins.
+pub const EPOCH: Instant = Instant::from_micros(1_000_000_000);
+/// Deadlines closer to each other are one.
+const STEP: Micros = Micros::from_micros(100);
+/// Bytes of a message.
+pub const PAYLOAD: usize = 1_316;
+
+/// One link: what both directions do, and its weight.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// From the caller to the listener.
+    pub forth: Profile,
+    /// From the listener to the caller.
+    pub back: Profile,
+    /// In the group.
+    pub weight: u16,
+    /// What becomes of both directions later: seconds from the start, and the profile from then on.
+    pub later: Vec<(f64, Profile)>,
+    /// When the caller adds it, in seconds from the start.
+    pub from: f64,
+}
+
+impl Path {
+    /// A link that does the same in both directions.
+    ///
+    /// # Panics
+    /// If the text is no profile.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let profile: Profile = text.parse().expect("a profile");
+        Self { forth: profile.clone(), back: profile, weight: 0, later: Vec::new(), from: 0.0 }
+    }
+
+    /// The same with a weight.
+    #[must_use]
+    pub const fn weight(mut self, weight: u16) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// The same that becomes another after so many seconds.
+    ///
+    /// # Panics
+    /// If the text is no profile.
+    #[must_use]
+    pub fn then(mut self, seconds: f64, text: &str) -> Self {
+        self.later.push((seconds, text.parse().expect("a profile")));
+        self
+    }
+
+    /// The same, added after so many seconds.
+    #[must_use]
+    pub const fn from(mut self, seconds: f64) -> Self {
+        self.from = seconds;
+        self
+    }
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The group that calls.
+    Caller,
+    /// The group that was called.
+    Listener,
+    /// Both.
+    Both,
+}
+
+/// What is to happen.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which link carries what.
+    pub mode: Mode,
+    /// The links.
+    pub paths: Vec<Path>,
+    /// Options of both ends.
+    pub config: Config,
+    /// Bits of payload per second.
+    pub rate_bps: u64,
+    /// How long is sent, in seconds.
+    pub seconds: f64,
+    /// Who sends.
+    pub sender: Sender,
+    /// The first sequence number.
+    pub isn: SeqNumber,
+    /// The listener says that it does not merge links, as a libsrt would.
+    pub plain_peer: bool,
+}
+
+impl Plan {
+    /// Eight Mb/s for ten seconds from the caller to the listener.
+    ///
+    /// # Panics
+    /// If the latency is none.
+    #[must_use]
+    pub fn new(mode: Mode, latency_ms: i32, paths: Vec<Path>) -> Self {
+        let mut config = crate::sim::latency_ms(latency_ms);
+        config.set_text("groupconnect", "1").expect("an option");
+        Self {
+            mode,
+            paths,
+            config,
+            rate_bps: 8_000_000,
+            seconds: 10.0,
+            sender: Sender::Caller,
+            isn: SeqNumber::new(SeqNumber::MASK - 999), // the numbers wrap on the way
+            plain_peer: false,
+        }
+    }
+
+    /// The same at another rate for another time.
+    #[must_use]
+    pub const fn offer(mut self, rate_bps: u64, seconds: f64) -> Self {
+        (self.rate_bps, self.seconds) = (rate_bps, seconds);
+        self
+    }
+}
+
+/// What one direction came to.
+#[derive(Clone, Debug, Default)]
+pub struct Direction {
+    /// Messages sent: when.
+    pub sent: Vec<Instant>,
+    /// Messages played: which, and when.
+    pub played: Vec<(u32, Instant)>,
+    /// Messages refused for want of room.
+    pub refused: u64,
+}
+
+impl Direction {
+    /// Messages that were not played.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        self.sent.len() - self.played.len()
+    }
+
+    /// Those that were not, by number.
+    #[must_use]
+    pub fn missing(&self) -> Vec<u32> {
+        let played: std::collections::BTreeSet<u32> = self.played.iter().map(|played| played.0).collect();
+        (0..u32::try_from(self.sent.len()).unwrap_or(0)).filter(|place| !played.contains(place)).collect()
+    }
+
+    /// Whether each was played once, in the order sent.
+    #[must_use]
+    pub fn in_order(&self) -> bool {
+        self.played.windows(2).all(|pair| pair[0].0 < pair[1].0)
+    }
+
+    /// The shortest and longest time from sending to playing.
+    #[must_use]
+    pub fn delays(&self) -> (Micros, Micros) {
+        let delay = |&(place, at): &(u32, Instant)| at.saturating_since(self.sent[place as usize]);
+        let shortest = self.played.iter().map(delay).min().unwrap_or_default();
+        (shortest, self.played.iter().map(delay).max().unwrap_or_default())
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the caller sent.
+    pub forth: Direction,
+    /// What the listener sent.
+    pub back: Direction,
+    /// What happened to the caller's group, and when.
+    pub events: Vec<(Instant, Event)>,
+    /// What happened to the listener's.
+    pub mirror_events: Vec<(Instant, Event)>,
+    /// How the caller's links stood at the end of sending.
+    pub links: Vec<LinkReport>,
+    /// Bytes of IP that entered each link towards the listener, and came out of it.
+    pub wire: Vec<(u64, u64)>,
+    /// The most memory that the buffers of both ends took.
+    pub memory: usize,
+    /// Packets of data that entered each link towards the listener.
+    pub carried: Vec<u64>,
+    /// DROPREQs that entered each link towards the listener.
+    pub drop_requests: Vec<u64>,
+    /// A digest of everything that was sent.
+    pub digest: u64,
+}
+
+impl Outcome {
+    /// Bytes of IP on all links towards the listener for each byte of payload sent.
+    #[must_use]
+    pub fn overhead(&self) -> f64 {
+        let wire: u64 = self.wire.iter().map(|wire| wire.0).sum();
+        wire as f64 / (self.forth.sent.len() * PAYLOAD) as f64
+    }
+}
+
+#[derive(Debug)]
+struct Seeded(std::sync::Mutex<Random>);
+
+impl Entropy for Seeded {
+    fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        self.0.lock().expect("nobody panics here").fill(out);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Forth,
+    Back,
+}
+
+struct Wire {
+    forth: Model,
+    back: Model,
+    later: Vec<(Instant, Profile)>,
+    caller: SocketAddr,
+    /// The caller's link, and the socket ID it calls with.
+    link: Option<LinkId>,
+    weight: u16,
+    from: Instant,
+    entered: u64,
+    came_out: u64,
+    carried: u64,
+    drop_requests: u64,
+}
+
+struct World {
+    plan: Plan,
+    now: Instant,
+    random: Random,
+    wires: Vec<Wire>,
+    caller: Group,
+    endpoint: Endpoint,
+    mirror: Option<Group>,
+    /// The socket IDs of the mirror's links, by wire.
+    accepted: BTreeMap<u32, usize>,
+    called: BTreeMap<u32, usize>,
+    under_way: BTreeMap<(Instant, u64), (usize, Way, Vec<u8>)>,
+    count: u64,
+    next_id: u32,
+    out: Outcome,
+    next_send: [u64; 2],
+}
+
+/// Runs a plan.
+#[must_use]
+pub fn run(seed: u64, plan: Plan) -> Outcome {
+    World::new(seed, plan).run()
+}
+
+fn payload(place: u32) -> Vec<u8> {
+    place.to_be_bytes().into_iter().cycle().take(PAYLOAD).collect()
+}
+
+impl World {
+    fn new(seed: u64, plan: Plan) -> Self {
+        let mut random = Random::new(seed, "bonded");
+        let entropy: Arc<dyn Entropy> = Arc::new(Seeded(std::sync::Mutex::new(Random::new(seed, "keys"))));
+        let wires = plan.paths.iter().zip(1_u8..).map(|(path, number)| Wire {
+            forth: Model::new(path.forth.clone(), random.bits()),
+            back: Model::new(path.back.clone(), random.bits()),
+            later: path.later.iter().map(|(at, profile)| (after(*at), profile.clone())).collect(),
+            caller: SocketAddr::from(([10, 0, number, 1], 5_000)),
+            link: None,
+            weight: path.weight,
+            from: after(path.from),
+            entered: 0,
+            came_out: 0,
+            carried: 0,
+            drop_requests: 0,
+        });
+        let wires: Vec<Wire> = wires.collect();
+        let setup = GroupSetup {
+            config: plan.config.clone(),
+            mode: plan.mode,
+            id: random.word(),
+            isn: plan.isn,
+            entropy: Arc::clone(&entropy),
+        };
+        let mut endpoint = Endpoint::new([7; 16], entropy);
+        endpoint.listen(plan.config.clone(), 16);
+        let empty = Outcome {
+            forth: Direction::default(),
+            back: Direction::default(),
+            events: Vec::new(),
+            mirror_events: Vec::new(),
+            links: Vec::new(),
+            wire: Vec::new(),
+            memory: 0,
+            carried: Vec::new(),
+            drop_requests: Vec::new(),
+            digest: 0,
+        };
+        Self {
+            now: EPOCH,
+            caller: Group::connect(EPOCH, setup),
+            endpoint,
+            mirror: None,
+            wires,
+            accepted: BTreeMap::new(),
+            called: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            count: 0,
+            next_id: 100,
+            out: empty,
+            next_send: [0; 2],
+            random,
+            plan,
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        let sends_until = after(self.plan.seconds);
+        let mut closing = false;
+        let end = sends_until + Micros::from_secs(20);
+        while self.now < end {
+            self.change();
+            self.deliver();
+            self.offer();
+            for _ in 0..3 {
+                self.drive();
+            }
+            self.play();
+            if !closing && self.now >= sends_until {
+                closing = true;
+                self.out.links = self.caller.links();
+                if self.plan.sender == Sender::Listener {
+                    if let Some(mirror) = &mut self.mirror {
+                        mirror.close(self.now);
+                    }
+                } else {
+                    self.caller.close(self.now);
+                }
+            }
+            let memory = self.caller.memory() + self.mirror.as_ref().map_or(0, Group::memory);
+            self.out.memory = self.out.memory.max(memory);
+            let ended = |group: &Group| group.state() == State::Closed;
+            if closing && ended(&self.caller) && self.mirror.as_ref().is_none_or(ended) {
+                break;
+            }
+            self.now = self.next_look(closing).max(self.now + STEP).min(end);
+        }
+        for wire in &self.wires {
+            self.out.wire.push((wire.entered, wire.came_out));
+            self.out.carried.push(wire.carried);
+            self.out.drop_requests.push(wire.drop_requests);
+        }
+        self.out
+    }
+
+    fn next_look(&self, closing: bool) -> Instant {
+        let mut next = self.under_way.keys().next().map(|key| key.0);
+        let mut sooner = |at: Option<Instant>| next = [next, at].into_iter().flatten().min();
+        sooner(self.caller.next_timeout().map(|deadline| deadline.at));
+        sooner(self.caller.next_delivery());
+        if let Some(mirror) = &self.mirror {
+            sooner(mirror.next_timeout().map(|deadline| deadline.at));
+            sooner(mirror.next_delivery());
+        }
+        if !closing {
+            sooner(Some(after(self.plan.seconds)));
+            sooner((self.caller.state() == State::Connected).then(|| self.due(0).min(self.due(1))));
+            sooner(self.wires.iter().filter(|wire| wire.link.is_none()).map(|wire| wire.from).min());
+        }
+        sooner(self.wires.iter().filter_map(|wire| wire.later.first()).map(|later| later.0).min());
+        next.unwrap_or(self.now + Micros::from_millis(100))
+    }
+
+    fn change(&mut self) {
+        for wire in &mut self.wires {
+            while wire.later.first().is_some_and(|later| later.0 <= self.now) {
+                let (_, profile) = wire.later.remove(0);
+                wire.forth.set_profile(profile.clone());
+                wire.back.set_profile(profile);
+            }
+            if wire.link.is_none() && wire.from <= self.now {
+                wire.link = self.caller.add_link(self.now, wire.weight, None);
+            }
+        }
+    }
+
+    /// When the next message is due of the caller (0) or the listener (1).
+    fn due(&self, who: usize) -> Instant {
+        let period = (PAYLOAD as u64 * 8 * 1_000_000).checked_div(self.plan.rate_bps).unwrap_or(1_000);
+        // Not before the world has come to be.
+        EPOCH + Micros::from_millis(500) + Micros::from_micros(period * self.next_send[who])
+    }
+
+    fn offer(&mut self) {
+        let until = after(self.plan.seconds);
+        for who in 0..2 {
+            let sends = match self.plan.sender {
+                Sender::Caller => who == 0,
+                Sender::Listener => who == 1,
+                Sender::Both => true,
+            };
+            if !sends {
+                self.next_send[who] = u64::MAX >> 32;
+                continue;
+            }
+            while self.due(who) <= self.now && self.due(who) < until {
+                self.next_send[who] += 1;
+                let group = if who == 0 { Some(&mut self.caller) } else { self.mirror.as_mut() };
+                let Some(group) = group.filter(|group| group.state() == State::Connected) else { continue };
+                let direction = if who == 0 { &mut self.out.forth } else { &mut self.out.back };
+                let place = u32::try_from(direction.sent.len()).unwrap_or(u32::MAX);
+                match group.send(self.now, Message::new(&payload(place))) {
+                    Ok(_) => direction.sent.push(self.now),
+                    Err(_) => direction.refused += 1,
+                }
+            }
+        }
+    }
+
+    fn play(&mut self) {
+        let mut bytes = Vec::new();
+        let groups = [Some(&mut self.caller), self.mirror.as_mut()];
+        for (group, direction) in groups.into_iter().zip([&mut self.out.back, &mut self.out.forth]) {
+            let Some(group) = group else { continue };
+            while group.next_delivery().is_some_and(|at| at <= self.now) {
+                bytes.clear();
+                let Ok(received) = group.recv(self.now, &mut bytes) else { continue };
+                let place = bytes.first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
+                assert_eq!(received.len, PAYLOAD);
+                assert_eq!(bytes, payload(place), "a message changed on the way");
+                direction.played.push((place, self.now));
+            }
+        }
+    }
+
+    fn drive(&mut self) {
+        let now = self.now;
+        self.endpoint.handle_timeout(now);
+        self.accept();
+        let mut batch = TransmitBatch::default();
+        while let Some(transmit) = self.endpoint.poll_transmit(&mut batch) {
+            let wire = self.wires.iter().position(|wire| wire.caller == transmit.to);
+            if let Some(wire) = wire {
+                self.post(wire, Way::Back, batch.bytes().to_vec());
+            }
+        }
+        self.caller.handle_timeout(now);
+        while let Some(event) = self.caller.poll_event() {
+            if let Event::Wanted(link) = event {
+                self.call(link);
+            }
+            self.out.events.push((now, event));
+        }
+        while let Some((socket, transmit)) = self.caller.poll_transmit(now, &mut batch) {
+            let wire = self.called.get(&socket.value()).copied();
+            for datagram in batch.bytes().chunks(transmit.segment_size) {
+                if let Some(wire) = wire {
+                    self.post(wire, Way::Forth, datagram.to_vec());
+                }
+            }
+        }
+        let Some(mirror) = &mut self.mirror else { return };
+        mirror.handle_timeout(now);
+        while let Some(event) = mirror.poll_event() {
+            self.out.mirror_events.push((now, event));
+        }
+        let mut posts = Vec::new();
+        while let Some((socket, transmit)) = mirror.poll_transmit(now, &mut batch) {
+            let wire = self.accepted.get(&socket.value()).copied();
+            for datagram in batch.bytes().chunks(transmit.segment_size) {
+                posts.push((wire, datagram.to_vec()));
+            }
+        }
+        for (wire, datagram) in posts {
+            if let Some(wire) = wire {
+                self.post(wire, Way::Back, datagram);
+            }
+        }
+    }
+
+    fn call(&mut self, link: LinkId) {
+        let Some(wire) = self.wires.iter().position(|wire| wire.link == Some(link)) else { return };
+        self.next_id += 1;
+        // Another port with each try, as a host would use.
+        self.wires[wire].caller.set_port(5_000 + u16::try_from(self.next_id % 10_000).unwrap_or(0));
+        let socket = SocketId::new(self.next_id);
+        self.called.insert(self.next_id, wire);
+        let peer = SocketAddr::from(([10, 1, 0, 1], 6_000));
+        self.caller.call(self.now, link, LinkSetup { socket, peer, local_ip: None });
+    }
+
+    fn accept(&mut self) {
+        while let Some(mut incoming) = self.endpoint.poll_incoming() {
+            if self.plan.plain_peer
+                && let Some(group) = &mut incoming.group
+            {
+                group.flags = 0;
+            }
+            let now = self.now;
+            if self.mirror.as_ref().is_none_or(|mirror| mirror.state() == State::Closed) {
+                self.mirror = Group::mirror(now, self.plan.config.clone(), self.random.word(), &incoming);
+            }
+            let Some(mirror) = &mut self.mirror else {
+                self.endpoint.reject(now, &incoming, srt_protocol::handshake::RejectReason::Group);
+                continue;
+            };
+            if let Err(reason) = mirror.may_join(&incoming) {
+                self.endpoint.reject(now, &incoming, reason);
+                continue;
+            }
+            self.next_id += 1;
+            let id = SocketId::new(self.next_id);
+            let terms = mirror.terms(&incoming);
+            if let Ok(link) = self.endpoint.accept_link(now, &incoming, &self.plan.config, id, terms) {
+                let wire = self.wires.iter().position(|wire| wire.caller == incoming.peer);
+                self.accepted.insert(self.next_id, wire.expect("callers come by a wire"));
+                mirror.join(now, link);
+            }
+        }
+    }
+
+    fn post(&mut self, wire: usize, way: Way, datagram: Vec<u8>) {
+        for byte in datagram.iter().take(64) {
+            let mixed = self.out.digest.rotate_left(5) ^ u64::from(*byte);
+            self.out.digest = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+        let now_us = self.now.saturating_since(EPOCH).as_micros();
+        let size = datagram.len() + UDP_IP_OVERHEAD;
+        let wire_number = wire;
+        let wire = &mut self.wires[wire];
+        if way == Way::Forth {
+            wire.entered += size as u64;
+            match Packet::parse(&datagram) {
+                Ok(Packet::Data(_)) => wire.carried += 1,
+                Ok(Packet::Control(packet)) => {
+                    if let Control::DropRequest(_) = packet.control {
+                        wire.drop_requests += 1;
+                    }
+                    if let Control::Handshake(handshake) = packet.control {
+                        for extension in handshake.extensions.iter().flatten() {
+                            debug_assert!(!matches!(extension, Extension::Unknown { .. }), "libsrt knows it not");
+                        }
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        let model = if way == Way::Forth { &mut wire.forth } else { &mut wire.back };
+        let fates: Vec<u64> = model.offer(now_us, size).arrivals().collect();
+        for at_us in fates {
+            if way == Way::Forth {
+                self.wires[wire_number].came_out += size as u64;
+            }
+            self.count += 1;
+            let at = EPOCH + Micros::from_micros(at_us.max(now_us + 1));
+            self.under_way.insert((at, self.count), (wire_number, way, datagram.clone()));
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let (wire, way, datagram) = entry.remove();
+            let from = self.wires[wire].caller;
+            let socket = srt_protocol::packet::destination(&datagram);
+            match (way, socket) {
+                (Way::Forth, Some(id)) => {
+                    let known = self.accepted.contains_key(&id.value());
+                    match (known, &mut self.mirror) {
+                        (true, Some(mirror)) => mirror.handle_datagram(self.now, id, &datagram),
+                        _ => {
+                            let _: Route = self.endpoint.handle_datagram(self.now, from, None, &datagram);
+                        }
+                    }
+                }
+                (Way::Back, Some(mut id)) => {
+                    if id.is_handshake() {
+                        // The answer to an induction names the caller in the handshake.
+                        let Ok(Packet::Control(packet)) = Packet::parse(&datagram) else { continue };
+                        let Control::Handshake(handshake) = packet.control else { continue };
+                        id = handshake.socket_id;
+                    }
+                    self.caller.handle_datagram(self.now, id, &datagram);
+                }
+                (_, None) => {}
+            }
+        }
+    }
+}
+
+fn after(seconds: f64) -> Instant {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a test")]
+    let micros = (seconds * 1e6) as u64;
+    EPOCH + Micros::from_micros(micros)
+}
