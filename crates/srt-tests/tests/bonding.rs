@@ -18,6 +18,7 @@ fn show(outcome: &Outcome) {
         outcome.drop_requests,
         outcome.forth.delays(),
     );
+    println!("missing {:?}", outcome.forth.missing());
     for (at, event) in outcome.events.iter().take(60) {
         println!("{:8.3} {event:?}", at.saturating_since(srt_tests::bonded::EPOCH).as_micros() as f64 / 1e6);
     }

@@ -6,7 +6,7 @@ use srt_protocol::{
     packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, LossReport, Packet},
     stream::{Insertion, Tsbpd},
     time::{Instant, Micros},
-    types::{SocketId, Timestamp},
+    types::{SeqNumber, SocketId, Timestamp},
 };
 
 use super::{End, Group, Peer};
@@ -14,6 +14,7 @@ use crate::{
     Event,
     capacity::Report,
     event::Down,
+    ledger::Slot,
     member::{Member, Phase},
 };
 
@@ -215,8 +216,7 @@ impl Group {
             }
         }
         for &seq in &lost {
-            self.charge(now, slot, 1);
-            self.on_lost(now, seq, slot);
+            self.on_missed(now, seq, slot);
         }
         if !merges {
             return;
@@ -238,21 +238,23 @@ impl Group {
                 };
                 let fresh = self.members.iter().filter(|member| member.slot == owner).filter_map(Member::up);
                 if fresh.map(|up| up.link.rtt().fresh()).all(|fresh| age >= fresh) {
-                    self.charge(now, owner, 1);
-                    self.on_lost(now, seq, owner);
+                    self.on_missed(now, seq, owner);
                 }
                 seq = seq.next();
             }
         }
     }
 
-    /// A packet was lost on a link.
-    fn charge(&mut self, now: Instant, slot: crate::ledger::Slot, packets: u32) {
+    /// The peer misses a packet on a link that carried it: the link is charged with it once each time it left there.
+    fn on_missed(&mut self, now: Instant, seq: SeqNumber, slot: Slot) {
+        let fate = self.stream.as_ref().and_then(|stream| stream.ledger.get(seq));
+        let known = fate.is_none_or(|fate| fate.done || fate.reported & slot.bit() != 0);
         let member = self.members.iter_mut().find(|member| member.slot == slot);
-        if let Some(up) = member.and_then(Member::up_mut) {
+        if let Some(up) = member.and_then(Member::up_mut).filter(|_| !known) {
             up.health.on_lost();
-            up.capacity.on_lost(now, packets);
+            up.capacity.on_lost(now, 1);
         }
+        self.on_lost(now, seq, slot);
     }
 
     fn on_data(&mut self, now: Instant, index: usize, data: &DataPacket<'_>) {

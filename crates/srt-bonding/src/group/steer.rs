@@ -23,6 +23,8 @@ const PROBATION: Micros = Micros::from_secs(1);
 const PROBATION_ACKS: u64 = 10;
 /// What is sent again leaves at least this fast, in bytes per second, and at twice the rate of the stream.
 const AGAIN_LEAST: u64 = 250_000;
+/// Bytes of a packet, about.
+const FULL_PACKET: u64 = 1_360;
 /// After the news of other links should have come.
 const NEWS_MARGIN: Micros = Micros::from_millis(30);
 
@@ -115,8 +117,12 @@ impl Group {
                 carry
             }
         };
+        let mut changed = false;
         for (&index, carry) in live.iter().zip(carry) {
-            self.set_carrying(now, index, carry);
+            changed |= self.set_carrying(now, index, carry);
+        }
+        if changed {
+            self.set_rates(now);
         }
     }
 
@@ -141,12 +147,12 @@ impl Group {
         }
     }
 
-    fn set_carrying(&mut self, now: Instant, index: usize, carrying: bool) {
-        let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
+    fn set_carrying(&mut self, now: Instant, index: usize, carrying: bool) -> bool {
+        let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return false };
         let id = member.id;
-        let Some(up) = member.up_mut() else { return };
+        let Some(up) = member.up_mut() else { return false };
         if up.carrying == carrying {
-            return;
+            return false;
         }
         up.carrying = carrying;
         up.since = now;
@@ -160,13 +166,15 @@ impl Group {
             }
         }
         self.push_event(if carrying { Event::LinkActive(id) } else { Event::LinkIdle(id) });
+        true
     }
 
     /// Sets how fast each link may send.
     pub(super) fn set_rates(&mut self, now: Instant) {
         let Some(stream) = &self.stream else { return };
         let rate = stream.rate.bytes_per_second();
-        let again = (stream.input.rate * 2).max(AGAIN_LEAST);
+        let latency = stream.negotiated.peer_latency.unwrap_or(Micros::from_secs(1));
+        let input = stream.input.rate;
         for up in self.members.iter_mut().filter_map(Member::up_mut) {
             let limit = up.limited.then(|| up.capacity.rate());
             let paced = match (rate, limit) {
@@ -174,7 +182,9 @@ impl Group {
                 (rate, limit) => rate.or(limit),
             };
             up.link.set_rate(now, paced);
-            up.again_pacing.set_rate(now, (!up.limited).then_some(again));
+            // Fast enough for all that waits to be in time.
+            let waiting = up.again.len() as u64 * FULL_PACKET * 4_000_000 / latency.as_micros().max(1);
+            up.again_pacing.set_rate(now, (!up.limited).then_some((input * 2).max(waiting).max(AGAIN_LEAST)));
         }
         let payload = |rate: u64| rate - rate * (HEADER_SIZE + UDP_IP_OVERHEAD) as u64 / 1_360;
         let safe = self.members.iter().filter_map(Member::live).filter(|up| up.is_trusted());

@@ -65,6 +65,8 @@ pub(crate) struct AckState {
     light_packets: u32,
     /// Room told in the last full ACK, in packets.
     told_room: usize,
+    /// An ACK of what came goes also where it names nothing new: it says that the link lives.
+    steady: bool,
 }
 
 impl AckState {
@@ -83,7 +85,13 @@ impl AckState {
             repeat_after: Micros::ZERO,
             light_packets: 0,
             told_room: room,
+            steady: false,
         }
+    }
+
+    /// From now on an ACK of what came goes also where it names nothing new.
+    pub(crate) const fn set_steady(&mut self) {
+        self.steady = true;
     }
 
     /// A data packet came; `hurry` where the peer may wait for the room an ACK tells, or something is missing.
@@ -137,7 +145,7 @@ impl AckState {
     pub(crate) fn due(&mut self, now: Instant, next: SeqNumber, rtt: &Rtt) -> Option<AckDue> {
         if self.next().is_some_and(|at| at <= now) {
             // Without a round trip measured everything else is guesswork: then an ACK goes also where it names nothing new.
-            let unmeasured = rtt.first().is_none() && self.light_packets > 0;
+            let unmeasured = (self.steady || rtt.first().is_none()) && self.light_packets > 0;
             if next != self.sent || unmeasured {
                 self.repeat_after = rtt.overdue();
                 return Some(AckDue::Full);

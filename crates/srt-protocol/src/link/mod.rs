@@ -291,7 +291,9 @@ impl Link {
     /// The same beside others: what it did not carry, others may have.
     #[must_use]
     pub fn shared(now: Instant, parameters: LinkParameters, config: &Config, keys: Keys) -> Self {
-        Self { shared: true, ..Self::with_keys(now, parameters, config, keys) }
+        let mut link = Self { shared: true, ..Self::with_keys(now, parameters, config, keys) };
+        link.ack.set_steady();
+        link
     }
 
     /// Whether KEEPALIVEs are left out, and nothing is sent again unasked: its owner gives signs of life by other means, and knows
