@@ -63,7 +63,8 @@ impl Drift {
 
     /// The links say `each`: the correction to apply, where that changes.
     pub(crate) fn merge(&mut self, now: Instant, each: impl Iterator<Item = i64>) -> Option<i64> {
-        let (sum, count) = each.fold((0_i64, 0_i64), |(sum, count), one| (sum.saturating_add(one), count + 1));
+        let (sum, count) =
+            each.fold((0_i64, 0_i64), |(sum, count), one| (sum.saturating_add(one), count + 1));
         let target = sum.checked_div(count)?;
         if target == self.applied || now.saturating_since(self.stepped) < STEP_PERIOD {
             return None;
@@ -86,7 +87,11 @@ mod tests {
         let wait = delay.may_take(now, 20_000).as_millis();
         assert!((280..286).contains(&wait), "{wait}");
         assert_eq!(delay.may_take(now, 310_000), Micros::ZERO);
-        assert_eq!(delay.may_take(now + Micros::from_secs(1), 20_000), Micros::ZERO, "it brings nothing any more");
+        assert_eq!(
+            delay.may_take(now + Micros::from_secs(1), 20_000),
+            Micros::ZERO,
+            "it brings nothing any more"
+        );
     }
 
     #[test]

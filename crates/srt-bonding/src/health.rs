@@ -2,7 +2,10 @@
 //!
 //! libsrt: silence alone (`group_backup.cpp`), so that a link that loses half of everything is as good as any.
 
-use srt_protocol::{link::Rtt, time::{Instant, Micros}};
+use srt_protocol::{
+    link::Rtt,
+    time::{Instant, Micros},
+};
 
 use crate::event::Unstable;
 
@@ -158,7 +161,8 @@ mod tests {
 
     #[test]
     fn silence_is_noticed_and_one_answer_is_not_enough_to_be_trusted_again() {
-        let (mut health, rtt) = (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
+        let (mut health, rtt) =
+            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
         health.on_sent(at(0));
         assert!(!health.look(at(99), &rtt));
         assert!(health.look(at(101), &rtt));
@@ -172,14 +176,16 @@ mod tests {
 
     #[test]
     fn who_sends_nothing_expects_nothing() {
-        let (mut health, rtt) = (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
+        let (mut health, rtt) =
+            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
         assert!(!health.look(at(100_000), &rtt));
         assert_eq!(health.next_look(&rtt), None);
     }
 
     #[test]
     fn a_link_that_loses_half_is_in_doubt() {
-        let (mut health, rtt) = (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
+        let (mut health, rtt) =
+            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
         let mut changed = false;
         for ms in 0..2_000 {
             health.on_sent(at(ms));

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use srt_protocol::{time::{Instant, Micros}, types::SeqNumber};
+use srt_protocol::{
+    time::{Instant, Micros},
+    types::SeqNumber,
+};
 
 /// The place of a link among at most 16: a bit of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,11 @@ impl Ledger {
 
     /// The numbers sent and not done, oldest first.
     pub(crate) fn open(&self) -> impl Iterator<Item = (SeqNumber, &Fate)> + '_ {
-        self.fates.iter().zip(0_u32..).filter(|(fate, _)| !fate.done && fate.times > 0).map(|(fate, offset)| (self.first + offset, fate))
+        self.fates
+            .iter()
+            .zip(0_u32..)
+            .filter(|(fate, _)| !fate.done && fate.times > 0)
+            .map(|(fate, offset)| (self.first + offset, fate))
     }
 
     fn index(&self, seq: SeqNumber) -> Option<usize> {

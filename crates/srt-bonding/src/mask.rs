@@ -11,7 +11,11 @@
 
 use std::collections::VecDeque;
 
-use srt_protocol::{stream::SeqRange, time::{Instant, Micros}, types::SeqNumber};
+use srt_protocol::{
+    stream::SeqRange,
+    time::{Instant, Micros},
+    types::SeqNumber,
+};
 
 /// A range is told at the end of its run, or this long after its first packet.
 const RUN_WAIT: Micros = Micros::from_millis(10);
@@ -42,7 +46,16 @@ pub(crate) struct Mask {
 impl Mask {
     /// `next` is where the peer expects the link to begin; `full` is for a libsrt that shares the stream over its links.
     pub(crate) const fn new(now: Instant, next: SeqNumber, full: bool, latency: Micros) -> Self {
-        Self { full, latency, next, carried_at: None, pending: None, last: None, told_at: now, repeat: VecDeque::new() }
+        Self {
+            full,
+            latency,
+            next,
+            carried_at: None,
+            pending: None,
+            last: None,
+            told_at: now,
+            repeat: VecDeque::new(),
+        }
     }
 
     /// `seq` left here, not as a copy of what other links carried before.
@@ -68,7 +81,8 @@ impl Mask {
 
     /// The peer misses what this link did not carry.
     pub(crate) fn on_foreign(&mut self, now: Instant, first: SeqNumber, last: SeqNumber, rtt: Micros) {
-        let told = last.is_before(self.next) && self.pending.is_none_or(|((from, _), _)| last.is_before(from));
+        let told =
+            last.is_before(self.next) && self.pending.is_none_or(|((from, _), _)| last.is_before(from));
         if told && (!self.full || now.saturating_since(self.told_at) > rtt) {
             self.repeat((first, last));
         }

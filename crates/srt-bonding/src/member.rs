@@ -13,14 +13,8 @@ use srt_protocol::{
 };
 
 use crate::{
-    LinkId, LinkReport, LinkState,
-    capacity::Capacity,
-    clock::Delay,
-    event::Down,
-    heal::Heal,
-    health::Health,
-    ledger::Slot,
-    mask::Mask,
+    LinkId, LinkReport, LinkState, capacity::Capacity, clock::Delay, event::Down, heal::Heal, health::Health,
+    ledger::Slot, mask::Mask,
 };
 
 /// Headers of a data packet on the wire.

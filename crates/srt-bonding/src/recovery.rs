@@ -6,7 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use srt_protocol::{time::{Instant, Micros}, types::SeqNumber};
+use srt_protocol::{
+    time::{Instant, Micros},
+    types::SeqNumber,
+};
 
 /// Losses that wait for news at most.
 const WAITING_MAX: usize = 65_536;
@@ -56,7 +59,8 @@ impl Loss {
         let Some(news_in) = self.news_in else { return now };
         let patient = now + news_in;
         // Two tries have to fit.
-        self.deadline.map_or(patient, |deadline| patient.min((deadline - self.quickest * 2 - MARGIN).max(now)))
+        self.deadline
+            .map_or(patient, |deadline| patient.min((deadline - self.quickest * 2 - MARGIN).max(now)))
     }
 }
 
@@ -71,7 +75,8 @@ mod tests {
     fn news_is_waited_for_only_while_there_is_time() {
         let now = Instant::from_micros(10_000_000);
         let ms = Micros::from_millis;
-        let loss = |deadline: u64, news_in| Loss { deadline: Some(now + ms(deadline)), news_in, quickest: ms(20) };
+        let loss =
+            |deadline: u64, news_in| Loss { deadline: Some(now + ms(deadline)), news_in, quickest: ms(20) };
         assert_eq!(loss(500, None).resend_at(now), now, "all links lost it");
         assert_eq!(loss(500, Some(ms(60))).resend_at(now), now + ms(60));
         assert_eq!(loss(80, Some(ms(60))).resend_at(now), now + ms(35));

@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 
-use srt_protocol::{
-    link::LinkCounters,
-    time::Micros,
-    types::SocketId,
-};
+use srt_protocol::{link::LinkCounters, time::Micros, types::SocketId};
 
-use crate::{LinkId, capacity, event::{Down, Unstable}};
+use crate::{
+    LinkId, capacity,
+    event::{Down, Unstable},
+};
 
 /// What a link does now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

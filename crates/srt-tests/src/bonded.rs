@@ -260,6 +260,7 @@ struct World {
     next_id: u32,
     out: Outcome,
     next_send: [u64; 2],
+    shown: u64,
 }
 
 /// Runs a plan.
@@ -324,6 +325,7 @@ impl World {
             next_id: 100,
             out: empty,
             next_send: [0; 2],
+            shown: 0,
             random,
             plan,
         }
@@ -357,6 +359,10 @@ impl World {
             let ended = |group: &Group| group.state() == State::Closed;
             if closing && ended(&self.caller) && self.mirror.as_ref().is_none_or(ended) {
                 break;
+            }
+            if std::env::var("SHOWG").is_ok() && self.now.as_micros() / 250_000 != self.shown {
+                self.shown = self.now.as_micros() / 250_000;
+                eprintln!("{:?} {}", self.now, self.caller.debug(self.now));
             }
             self.now = self.next_look(closing).max(self.now + STEP).min(end);
         }
@@ -553,7 +559,10 @@ impl World {
                     }
                     if let Control::Handshake(handshake) = packet.control {
                         for extension in handshake.extensions.iter().flatten() {
-                            debug_assert!(!matches!(extension, Extension::Unknown { .. }), "libsrt knows it not");
+                            debug_assert!(
+                                !matches!(extension, Extension::Unknown { .. }),
+                                "libsrt knows it not"
+                            );
                         }
                     }
                 }

@@ -27,7 +27,11 @@ fn show(outcome: &Outcome) {
 #[test]
 fn two_links_carry_everything_twice() {
     for seed in seeds("broadcast", 2) {
-        let plan = Plan::new(Mode::Broadcast, 300, vec![Path::new("delay=20ms,loss=2%"), Path::new("delay=40ms,loss=2%")]);
+        let plan = Plan::new(
+            Mode::Broadcast,
+            300,
+            vec![Path::new("delay=20ms,loss=2%"), Path::new("delay=40ms,loss=2%")],
+        );
         let outcome = run(seed, plan);
         show(&outcome);
         assert_eq!(outcome.forth.lost(), 0);
@@ -36,7 +40,11 @@ fn two_links_carry_everything_twice() {
 #[test]
 fn backup_switches() {
     for seed in seeds("backup", 2) {
-        let plan = Plan::new(Mode::Backup, 300, vec![Path::new("delay=20ms,outage=3s+1500ms").weight(9), Path::new("delay=40ms").weight(1)]);
+        let plan = Plan::new(
+            Mode::Backup,
+            300,
+            vec![Path::new("delay=20ms,outage=3s+1500ms").weight(9), Path::new("delay=40ms").weight(1)],
+        );
         let outcome = run(seed, plan);
         show(&outcome);
         assert_eq!(outcome.forth.lost(), 0);
@@ -45,11 +53,23 @@ fn backup_switches() {
 #[test]
 fn balancing_adds_up() {
     for plain in [false, true] {
-    for seed in seeds("balancing", 1) {
-        let mut plan = Plan::new(Mode::Balancing, 400, vec![Path::new("delay=20ms,rate=4Mbps,queue=100"), Path::new("delay=30ms,rate=6Mbps,queue=100"), Path::new("delay=50ms,rate=2Mbps,queue=100")]).offer(10_000_000, 20.0);
-        plan.plain_peer = plain;
-        let outcome = run(seed, plan);
-        show(&outcome);
-        for link in &outcome.links { println!("{link:?}"); }
-    }}
+        for seed in seeds("balancing", 1) {
+            let mut plan = Plan::new(
+                Mode::Balancing,
+                400,
+                vec![
+                    Path::new("delay=20ms,rate=4Mbps,queue=100"),
+                    Path::new("delay=30ms,rate=6Mbps,queue=100"),
+                    Path::new("delay=50ms,rate=2Mbps,queue=100"),
+                ],
+            )
+            .offer(10_000_000, 20.0);
+            plan.plain_peer = plain;
+            let outcome = run(seed, plan);
+            show(&outcome);
+            for link in &outcome.links {
+                println!("{link:?}");
+            }
+        }
+    }
 }

@@ -22,6 +22,8 @@ use crate::{
 const CLOCKS_APART: Micros = Micros::from_secs(30);
 /// ACKs after which the round trip of a masked link is known well enough to make up for it.
 const COMPENSATE_AFTER: u64 = 15;
+/// The round trip and its variance, in µs, that an ACK tells before anything was measured.
+const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);
 
 pub(super) fn handle(group: &mut Group, now: Instant, socket: SocketId, datagram: &[u8]) {
     if group.closed.is_some() {
@@ -70,7 +72,14 @@ pub(super) fn handle(group: &mut Group, now: Instant, socket: SocketId, datagram
 
 impl Group {
     /// A listener took our call.
-    fn on_answered(&mut self, now: Instant, index: usize, agreed: Agreed, peer_socket: SocketId, timestamp: Timestamp) {
+    fn on_answered(
+        &mut self,
+        now: Instant,
+        index: usize,
+        agreed: Agreed,
+        peer_socket: SocketId,
+        timestamp: Timestamp,
+    ) {
         let others = self.members.iter().any(|member| member.live().is_some());
         let decline = |reason| Phase::Declining(peer_socket, reason);
         let Some(theirs) = agreed.group else {
@@ -84,7 +93,9 @@ impl Group {
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other != index {
                     match member.phase {
-                        Phase::Down(_) | Phase::Wanted | Phase::Calling(_) => member.phase = Phase::Down(None),
+                        Phase::Down(_) | Phase::Wanted | Phase::Calling(_) => {
+                            member.phase = Phase::Down(None)
+                        }
                         _ => {}
                     }
                 }
@@ -157,15 +168,17 @@ impl Group {
         let news = up.link.on_ack(ack);
         if let AckDetail::Full { rtt_us, rtt_var_us, receive_rate_bps, link_capacity_pps, .. } = ack.detail {
             up.acks += 1;
-            up.capacity.on_report(
-                now,
-                Report {
-                    rtt: Micros::from_micros(u64::from(rtt_us)),
-                    rtt_variance: Micros::from_micros(u64::from(rtt_var_us)),
-                    received_bps: (receive_rate_bps > 0).then(|| u64::from(receive_rate_bps)),
-                    capacity_pps: (link_capacity_pps > 0).then_some(link_capacity_pps),
-                },
-            );
+            // What every end assumes before it has measured says nothing.
+            let assumed = (rtt_us, rtt_var_us) == ASSUMED_RTT;
+            let report = Report {
+                rtt: Micros::from_micros(u64::from(rtt_us)),
+                rtt_variance: Micros::from_micros(u64::from(rtt_var_us)),
+                received_bps: (receive_rate_bps > 0).then(|| u64::from(receive_rate_bps)),
+                capacity_pps: (link_capacity_pps > 0).then_some(link_capacity_pps),
+            };
+            if !assumed {
+                up.capacity.on_report(now, report);
+            }
             if up.limited {
                 let rate = up.capacity.rate();
                 if up.link.rate() != Some(rate) {

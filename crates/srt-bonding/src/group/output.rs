@@ -20,7 +20,11 @@ const PROBE_PAIR: u32 = 16;
 /// New packets that have waited longer than this, or than a quarter of the latency, go before those that are sent again.
 const NEW_MAY_WAIT: Micros = Micros::from_millis(10);
 
-pub(super) fn poll(group: &mut Group, now: Instant, batch: &mut TransmitBatch) -> Option<(SocketId, Transmit)> {
+pub(super) fn poll(
+    group: &mut Group,
+    now: Instant,
+    batch: &mut TransmitBatch,
+) -> Option<(SocketId, Transmit)> {
     batch.clear();
     if group.closed.is_some() || matches!(group.end, End::Broken(_)) {
         return None;
@@ -30,10 +34,10 @@ pub(super) fn poll(group: &mut Group, now: Instant, batch: &mut TransmitBatch) -
     if group.mode == Mode::Balancing && group.peer.is_none_or(|peer| peer.groups) {
         group.assign(now);
     }
-    let count = group.members.len();
+    let (count, begin) = (group.members.len(), group.turn);
     for step in 0..count {
-        let index = (group.turn + step) % count;
-        let member = &mut group.members[index];
+        let index = (begin + step) % count;
+        let Some(member) = group.members.get_mut(index) else { break };
         let (socket, to, from) = (member.socket, member.peer, member.local_ip);
         match &mut member.phase {
             Phase::Down(_) | Phase::Wanted => continue,
@@ -102,7 +106,9 @@ impl Group {
             if merges && up.link.counters().naks_sent != naks {
                 let asked = up.link.asked().to_vec();
                 for (other, member) in self.members.iter_mut().enumerate() {
-                    if other != index && let Some(up) = member.up_mut() {
+                    if other != index
+                        && let Some(up) = member.up_mut()
+                    {
                         up.link.on_asked_elsewhere(now, &asked);
                     }
                 }
@@ -130,7 +136,8 @@ impl Group {
             if pair && !new {
                 break;
             }
-            let (Some(stream), Some(up)) = (&mut self.stream, self.members.get_mut(index).and_then(Member::up_mut))
+            let (Some(stream), Some(up)) =
+                (&mut self.stream, self.members.get_mut(index).and_then(Member::up_mut))
             else {
                 break;
             };
@@ -235,7 +242,9 @@ impl Group {
             }
             let (packet, _) = stream.send.packet(seq)?;
             let done = stream.ledger.get(seq).is_some_and(|fate| fate.done);
-            if packet.expires.is_some_and(|at| at <= now) && stream.ledger.get(seq).is_none_or(|fate| fate.times == 0) {
+            if packet.expires.is_some_and(|at| at <= now)
+                && stream.ledger.get(seq).is_none_or(|fate| fate.times == 0)
+            {
                 up.link.on_expired(seq, packet.msgno);
                 stream.ledger.give_up(seq);
             } else if !done {
@@ -284,7 +293,11 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                     at(Some(paced.max(up.again_pacing.ready_at().unwrap_or_default())), Timer::Pacing);
                 }
                 if up.carrying && up.cursor.is_before(stream.send.next()) && up.link.keys().ready() {
-                    let open = if up.link.window_left() > 0 { Some(paced) } else { up.link.may_knock_at().map(|at| at.max(paced)) };
+                    let open = if up.link.window_left() > 0 {
+                        Some(paced)
+                    } else {
+                        up.link.may_knock_at().map(|at| at.max(paced))
+                    };
                     at(open, Timer::Pacing);
                 }
                 if hides {
@@ -301,7 +314,8 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                         stream.negotiated.peer_latency.unwrap_or(Micros::from_secs(1)),
                     );
                     // Once it is proven, others may rest.
-                    let others = group.members.iter().filter_map(Member::live).filter(|up| up.carrying).count() > 1;
+                    let others =
+                        group.members.iter().filter_map(Member::live).filter(|up| up.carrying).count() > 1;
                     at(others.then(|| up.since + after), Timer::Transmit);
                 }
             }

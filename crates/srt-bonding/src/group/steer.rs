@@ -76,7 +76,9 @@ impl Group {
                     (up.probation, up.acks) = (Some(now), 0);
                 }
                 let proven = up.probation.is_some_and(|since| {
-                    now.saturating_since(since) >= PROBATION && up.acks >= PROBATION_ACKS && unstable.is_none()
+                    now.saturating_since(since) >= PROBATION
+                        && up.acks >= PROBATION_ACKS
+                        && unstable.is_none()
                 });
                 if proven {
                     up.probation = None;
@@ -110,7 +112,8 @@ impl Group {
             Mode::Broadcast => live.iter().map(|_| true).collect(),
             Mode::Balancing => live.iter().map(|_| false).collect(),
             Mode::Backup => {
-                let candidates: Vec<Candidate> = live.iter().filter_map(|&index| self.candidate(index)).collect();
+                let candidates: Vec<Candidate> =
+                    live.iter().filter_map(|&index| self.candidate(index)).collect();
                 let after = proven_after(self.config.group_min_stable_timeout(), latency);
                 let (main, carry) = choose(now, &candidates, after);
                 self.note_main(main);
@@ -148,7 +151,9 @@ impl Group {
     }
 
     fn set_carrying(&mut self, now: Instant, index: usize, carrying: bool) -> bool {
-        let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return false };
+        let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else {
+            return false;
+        };
         let id = member.id;
         let Some(up) = member.up_mut() else { return false };
         if up.carrying == carrying {
@@ -190,7 +195,9 @@ impl Group {
         let safe = self.members.iter().filter_map(Member::live).filter(|up| up.is_trusted());
         let safe: u64 = match self.mode {
             Mode::Balancing => safe.map(|up| up.capacity.safe_rate()).sum(),
-            Mode::Backup => safe.filter(|up| up.carrying).map(|up| up.capacity.safe_rate()).max().unwrap_or(0),
+            Mode::Backup => {
+                safe.filter(|up| up.carrying).map(|up| up.capacity.safe_rate()).max().unwrap_or(0)
+            }
             Mode::Broadcast => safe.map(|up| up.capacity.safe_rate()).max().unwrap_or(0),
         };
         let safe = payload(safe);
@@ -262,7 +269,8 @@ impl Group {
             ways.push((worse, at, index));
         }
         ways.sort_unstable();
-        let last_try = ways.first().zip(due).is_some_and(|(way, due)| way.1 + way.1.saturating_since(now) * 2 > due);
+        let last_try =
+            ways.first().zip(due).is_some_and(|(way, due)| way.1 + way.1.saturating_since(now) * 2 > due);
         // What has one try left takes two ways, where there are two that are good.
         let most = if last_try && ways.get(1).is_some_and(|way| !way.0) { 2 } else { 1 };
         for &(_, _, index) in ways.iter().take(most) {

@@ -25,8 +25,8 @@ use crate::{
     },
     link::Keys,
     packet::{
-        Control, ControlPacket, EXT_CONFIG, EXT_HSREQ, EXT_KMREQ, Extension, Extensions, GroupInfo, Handshake,
-        HandshakeKind, MAGIC, Packet, destination,
+        Control, ControlPacket, EXT_CONFIG, EXT_HSREQ, EXT_KMREQ, Extension, Extensions, GroupInfo,
+        Handshake, HandshakeKind, MAGIC, Packet, destination,
     },
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
@@ -89,7 +89,10 @@ pub enum AcceptError {
 
 /// On what terms a caller is accepted.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "whoever accepts builds it, and whatever comes to it has to be given")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever accepts builds it, and whatever comes to it has to be given"
+)]
 pub struct LinkTerms {
     /// Time zero of our timestamps: that of the first link, where there are others.
     pub epoch: Instant,

@@ -353,7 +353,9 @@ impl Link {
         elsewhere: Micros,
     ) {
         self.gaps.settle(header.seq);
-        let Some((first, last)) = self.on_data_of(now, header, payload_len, receive, elsewhere) else { return };
+        let Some((first, last)) = self.on_data_of(now, header, payload_len, receive, elsewhere) else {
+            return;
+        };
         // What the stream cannot hold it has not.
         let held = count(first, last).min(receive.capacity());
         let mut seq = first;
@@ -415,7 +417,8 @@ impl Link {
         let deadline = play_time.filter(|_| receive.drops_too_late());
         let window_max = receive.tsbpd().map_or(Micros::MAX, |tsbpd| tsbpd.latency() - self.rtt.overdue());
         self.gaps.forget_before(receive.next());
-        let (hole, filled) = self.gaps.on_packet(now, header.seq, retransmitted, deadline, (window_max, elsewhere));
+        let (hole, filled) =
+            self.gaps.on_packet(now, header.seq, retransmitted, deadline, (window_max, elsewhere));
         if let Some((first, last)) = hole
             && elsewhere.is_zero()
         {
@@ -428,7 +431,9 @@ impl Link {
         self.gaps.expire(now);
         let next = self.gaps.first_missing();
         // A libsrt sender that gets no periodic NAK from us sends everything again where an ACK is late (`checkRexmitTimer`).
-        let hurry = self.rtt.first().is_none()
+        // Who sends over several links steers by what an ACK tells.
+        let hurry = self.shared
+            || self.rtt.first().is_none()
             || !self.nak_report
             || next != self.gaps.next()
             || receive.available(next) < receive.capacity() / 2;
@@ -523,7 +528,12 @@ impl Link {
                 (Some((rtt_us, rtt_var_us)), Some(available_packets))
             }
             AckDetail::Full {
-                rtt_us, rtt_var_us, available_packets, link_capacity_pps, receive_rate_bps, ..
+                rtt_us,
+                rtt_var_us,
+                available_packets,
+                link_capacity_pps,
+                receive_rate_bps,
+                ..
             } => {
                 self.received_bps = receive_rate_bps;
                 self.peer_capacity_pps = match self.peer_capacity_pps {

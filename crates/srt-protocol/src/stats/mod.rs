@@ -13,8 +13,8 @@ mod snapshot;
 mod whole;
 
 pub use self::snapshot::{BufferSize, Interval, Snapshot};
-pub use self::whole::{Averages, Whole};
 pub(crate) use self::snapshot::{Counts, float};
+pub use self::whole::{Averages, Whole};
 
 /// Builds [`Stats`] and [`Stats::fields`] from one list of fields.
 macro_rules! stats {

@@ -92,7 +92,8 @@ impl Whole<'_> {
         let best = links.first();
         let most = |of: fn(&Link) -> u32| links.iter().map(|link| of(link)).max().unwrap_or_default();
         let furthest = links.iter().map(|link| link.first_missing());
-        let furthest = furthest.fold(receive.next(), |one, other| if other.is_after(one) { other } else { one });
+        let furthest =
+            furthest.fold(receive.next(), |one, other| if other.is_after(one) { other } else { one });
         let rates: Option<Vec<u64>> = links.iter().map(|link| link.rate()).collect();
         Snapshot {
             at: now,
