@@ -108,6 +108,12 @@ pub enum Error {
     /// The system would not give what a runtime needs.
     #[error("cannot start the SRT worker threads: {0}; threads and file descriptors may be used up")]
     Start(io::Error),
+    /// The links given to a group cannot be.
+    #[error("{why}")]
+    Links {
+        /// What is wrong with them, and the mend.
+        why: &'static str,
+    },
     /// The runtime of this socket was shut down.
     #[error("the SRT runtime was shut down")]
     RuntimeDown,
@@ -173,6 +179,7 @@ impl From<Error> for io::Error {
             | Error::Address { .. }
             | Error::BufferTooSmall { .. }
             | Error::Config(_)
+            | Error::Links { .. }
             | Error::Uri(_) => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)

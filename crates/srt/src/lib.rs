@@ -42,6 +42,7 @@
 //! | for | see |
 //! |---|---|
 //! | a connection | [`SrtSocket`]; as futures, on any executor, [`aio::SrtSocket`] |
+//! | one stream over several links | [`SrtGroup`], [`GroupMode`], [`GroupEvent`] |
 //! | taking callers, and choosing among them | [`SrtListener`], [`aio::SrtListener`], [`Decision`] |
 //! | options, by builder or by name | [`Options`], [`SocketOption`] |
 //! | addresses as text | [`SrtUri`]: `srt://host:port?latency=200` |
@@ -65,6 +66,7 @@ pub mod aio;
 mod driver;
 mod error;
 mod facts;
+mod group;
 mod listener;
 mod options;
 mod poll;
@@ -78,10 +80,15 @@ pub use driver::{
     runtime::Runtime,
 };
 pub use error::Error;
+pub use group::{GroupLink, SrtGroup};
 pub use listener::SrtListener;
 pub use options::Options;
 pub use poll::{Interest, Poll, PollEvent, Readiness, Source};
 pub use socket::{MessageBatch, SrtSocket};
+pub use srt_bonding::{
+    Down as LinkDown, Event as GroupEvent, LinkId, LinkReport, LinkState, Mode as GroupMode, Unstable,
+    capacity,
+};
 pub use srt_io::BindError;
 pub use srt_protocol::{
     config::{
@@ -92,7 +99,7 @@ pub use srt_protocol::{
     endpoint::EndpointStats,
     handshake::RejectReason,
     link::{KeyCounters, KeyReport},
-    packet::KmState,
+    packet::{GroupInfo, KmState},
     stats::{StatValue, Stats},
     stream::{Message, Received, Sent},
     time::{Instant, Micros},

@@ -90,6 +90,10 @@ impl Options {
         /// What a caller tells the listener: at most 512 bytes, by habit as `#!::r=resource,m=publish,u=user`.
         #[doc(alias = "SRTO_STREAMID")]
         stream_id(id: impl AsRef<[u8]>) => StreamId = id.as_ref();
+        /// A listener takes bonded groups too. Default off: they are refused. All listeners of a runtime that take groups are
+        /// served by one worker, so that a group may come by any of them.
+        #[doc(alias = "SRTO_GROUPCONNECT")]
+        group_connect(takes: bool) => GroupConnect = i32::from(takes);
         /// How long to wait for the answer to a call. Default 3 s.
         #[doc(alias = "SRTO_CONNTIMEO")]
         connect_timeout(span: Duration) => ConnTimeo = millis(span);

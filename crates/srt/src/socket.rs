@@ -13,7 +13,7 @@ use srt_protocol::{
 };
 
 use crate::{
-    Address, Error, Options, Readiness, Runtime,
+    Address, Error, Options, Readiness, Runtime, SrtGroup,
     address::try_each,
     driver::{
         handover::{Handover, Patience},
@@ -129,6 +129,12 @@ impl SrtSocket {
     /// [`Error::Closed`] if it was closed.
     pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<(), Error> {
         self.handover().wait_connected(timeout)
+    }
+
+    /// The group, where the stream has several links.
+    #[must_use]
+    pub fn group(&self) -> Option<SrtGroup> {
+        SrtGroup::of(self)
     }
 
     // ---- sending -----------------------------------------------------------------------------------------------

@@ -72,7 +72,10 @@ const GOODBYES: u8 = 3;
 
 /// What a group that calls starts with.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the caller builds it, and whatever comes to it has to be given")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the caller builds it, and whatever comes to it has to be given"
+)]
 pub struct GroupSetup {
     /// Options, of the stream and of every link that has none of its own.
     pub config: Config,
@@ -88,7 +91,10 @@ pub struct GroupSetup {
 
 /// Where and how one link is called.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the caller builds it, and whatever comes to it has to be given")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the caller builds it, and whatever comes to it has to be given"
+)]
 pub struct LinkSetup {
     /// Our socket ID: any number but 0 that is unique on the UDP port.
     pub socket: SocketId,
@@ -222,7 +228,8 @@ impl Group {
         let mode = if theirs.group_type == GroupInfo::BACKUP { Mode::Backup } else { Mode::Broadcast };
         let role = Role::Listener { stream_id: incoming.stream_id.clone(), encrypted: incoming.encrypted };
         let mut group = Self::new(now, config, mode, id, role);
-        group.peer = Some(Peer { id: theirs.id, merges: theirs.flags & GroupInfo::FLAG_MERGES != 0, groups: true });
+        group.peer =
+            Some(Peer { id: theirs.id, merges: theirs.flags & GroupInfo::FLAG_MERGES != 0, groups: true });
         Some(group)
     }
 
@@ -348,6 +355,12 @@ impl Group {
             return Err(RejectReason::Resource);
         }
         Ok(())
+    }
+
+    /// A caller's group made it come to be.
+    #[must_use]
+    pub const fn is_mirror(&self) -> bool {
+        matches!(self.role, Role::Listener { .. })
     }
 
     /// The group at the other end, by its ID.
@@ -514,7 +527,12 @@ impl Group {
     ///
     /// # Errors
     /// [`ConfigError`] where the option is of another kind, or the value is not allowed.
-    pub fn set_option(&mut self, now: Instant, option: SocketOption, value: OptionValue) -> Result<(), ConfigError> {
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        option: SocketOption,
+        value: OptionValue,
+    ) -> Result<(), ConfigError> {
         self.config.set_in(Stage::Active, option, value)?;
         if let Some(stream) = &mut self.stream {
             stream.rate.configure(&self.config);
@@ -548,7 +566,10 @@ impl Group {
     /// When [`recv`](Self::recv) will have something; `None` while that depends on what comes.
     #[must_use]
     pub fn next_delivery(&self) -> Option<Instant> {
-        self.stream.as_ref().filter(|_| self.closed.is_none()).and_then(|stream| stream.receive.next_delivery())
+        self.stream
+            .as_ref()
+            .filter(|_| self.closed.is_none())
+            .and_then(|stream| stream.receive.next_delivery())
     }
 
     // ---- what it knows -----------------------------------------------------------------------------------------
@@ -637,16 +658,22 @@ impl Group {
     /// The links that carried a packet that is not acknowledged yet.
     #[must_use]
     pub fn carriers(&self, seq: SeqNumber) -> Vec<LinkId> {
-        let carriers = self.stream.as_ref().and_then(|stream| stream.ledger.get(seq)).map_or(0, |fate| fate.carriers);
-        self.members.iter().filter(|member| member.slot.bit() & carriers != 0).map(|member| member.id).collect()
+        let carriers =
+            self.stream.as_ref().and_then(|stream| stream.ledger.get(seq)).map_or(0, |fate| fate.carriers);
+        self.members
+            .iter()
+            .filter(|member| member.slot.bit() & carriers != 0)
+            .map(|member| member.id)
+            .collect()
     }
 
     /// The figures at `now`, raw. After the end those of the last moment.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {
-        let Some(stream) = self.stream.as_ref().filter(|_| self.closed.is_none()) else { return self.last.clone() };
-        let mut links: Vec<&Link> =
-            self.members.iter().filter_map(Member::up).map(|up| &up.link).collect();
+        let Some(stream) = self.stream.as_ref().filter(|_| self.closed.is_none()) else {
+            return self.last.clone();
+        };
+        let mut links: Vec<&Link> = self.members.iter().filter_map(Member::up).map(|up| &up.link).collect();
         links.sort_by_key(|link| link.rtt().smoothed());
         let mut past = self.past;
         self.members.iter().for_each(|member| past.add(&member.past));
@@ -676,7 +703,14 @@ impl Group {
     }
 
     /// A handshake is done.
-    fn link_up(&mut self, now: Instant, index: usize, agreed: Agreed, arrival: Instant, timestamp: Timestamp) {
+    fn link_up(
+        &mut self,
+        now: Instant,
+        index: usize,
+        agreed: Agreed,
+        arrival: Instant,
+        timestamp: Timestamp,
+    ) {
         let Agreed { negotiated, link: parameters, keys, .. } = agreed;
         let first = self.stream.is_none();
         if first {
@@ -736,7 +770,10 @@ impl Group {
         if first && self.peer.is_none_or(|peer| peer.groups) {
             // The peer is known to know groups: the others need not wait.
             for member in &mut self.members {
-                if matches!(member.phase, Phase::Down(Some(_))) && member.ups == 0 && member.heal.failures == 0 {
+                if matches!(member.phase, Phase::Down(Some(_)))
+                    && member.ups == 0
+                    && member.heal.failures == 0
+                {
                     member.phase = Phase::Down(Some(now));
                 }
             }
@@ -745,7 +782,13 @@ impl Group {
         self.steer(now);
     }
 
-    fn start_stream(&mut self, now: Instant, negotiated: &Negotiated, arrival: Instant, timestamp: Timestamp) {
+    fn start_stream(
+        &mut self,
+        now: Instant,
+        negotiated: &Negotiated,
+        arrival: Instant,
+        timestamp: Timestamp,
+    ) {
         let tsbpd = negotiated.receiver_latency.map(|latency| Tsbpd::new(arrival, timestamp, latency));
         let longest = negotiated.mss as usize;
         let receive = ReceiveParameters::new(
@@ -821,12 +864,18 @@ impl Group {
                 next.phase = Phase::Down(Some(now));
             }
         }
-        if self.members.iter().all(|member| member.live().is_none()) && self.stream.is_some() && self.down_since.is_none() {
+        if self.members.iter().all(|member| member.live().is_none())
+            && self.stream.is_some()
+            && self.down_since.is_none()
+        {
             self.down_since = Some(now);
             self.push_event(Event::AllDown);
             let ended = matches!(reason, Down::PeerShutdown);
             if ended || matches!(self.end, End::Closing(_)) && !matches!(self.role, Role::Caller { .. }) {
-                self.peer_is_gone(now, if ended { ConnectionError::PeerShutdown } else { ConnectionError::PeerIdle });
+                self.peer_is_gone(
+                    now,
+                    if ended { ConnectionError::PeerShutdown } else { ConnectionError::PeerIdle },
+                );
             }
         }
         self.steer(now);
@@ -870,7 +919,8 @@ impl Group {
         match self.end {
             _ if self.closed.is_some() => {}
             End::Broken(reason) => {
-                let latency = self.negotiated().and_then(|agreed| agreed.receiver_latency).unwrap_or_default();
+                let latency =
+                    self.negotiated().and_then(|agreed| agreed.receiver_latency).unwrap_or_default();
                 let longest = now + latency + BROKEN_WAIT;
                 if self.next_delivery().is_none_or(|at| at > longest) {
                     self.finish(now, reason);
@@ -988,9 +1038,11 @@ impl Group {
         let latency = stream.negotiated.peer_latency.unwrap_or_default();
         let progress = asked.max(stream.last_new_at).max(stream.last_progress_at);
         let given_up = Some(progress + latency + END_WAIT).filter(|_| bound.is_none());
-        let ways = self.members.iter().filter_map(Member::up).map(|up| {
-            up.link.rtt().longest_half() + up.link.rtt().variance() * 4 + END_MARGIN
-        });
+        let ways = self
+            .members
+            .iter()
+            .filter_map(Member::up)
+            .map(|up| up.link.rtt().longest_half() + up.link.rtt().variance() * 4 + END_MARGIN);
         let way = ways.max().unwrap_or(END_MARGIN);
         // A libsrt whose links are masked acknowledges what it has played.
         let confirmed = stream.send.is_empty();

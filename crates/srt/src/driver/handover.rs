@@ -18,6 +18,7 @@ use srt_protocol::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     connection::{ConnectionError, Negotiated, State},
     link::KeyReport,
+    packet::GroupInfo,
     stats::{Interval, Snapshot, Stats},
     stream::{Message, Received, Sent},
     time::Instant,
@@ -25,6 +26,7 @@ use srt_protocol::{
 };
 
 use super::{
+    bond::GroupFace,
     inbox::{Command, Inbox},
     parcel::{Feed, Parcel},
     slab::NOWHERE,
@@ -55,6 +57,8 @@ pub(crate) struct Handover {
     writers: Condvar,
     /// Called when the connection comes to be and when it ends.
     life: Condvar,
+    /// What is to be seen of the group, where the stream has several links.
+    group: Option<Arc<GroupFace>>,
 }
 
 #[derive(Debug)]
@@ -174,7 +178,30 @@ impl Handover {
             readers: Condvar::new(),
             writers: Condvar::new(),
             life: Condvar::new(),
+            group: None,
         }
+    }
+
+    /// The meeting place of a group.
+    pub(super) fn of_group(
+        peer: SocketAddr,
+        local: SocketAddr,
+        config: Config,
+        inbox: Arc<Inbox>,
+        group: Arc<GroupFace>,
+    ) -> Self {
+        // No socket has the ID of a group, whose bit 30 is set.
+        let id = SocketId::new(group.id() | GroupInfo::ID_BIT);
+        Self { group: Some(group), ..Self::new(id, peer, local, config, inbox) }
+    }
+
+    /// What is to be seen of the group.
+    pub(crate) const fn group(&self) -> Option<&Arc<GroupFace>> {
+        self.group.as_ref()
+    }
+
+    pub(crate) const fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
     }
 
     /// Sends one message.

@@ -1,11 +1,13 @@
 //! What the rest of the program asks of a worker, and how the worker is woken for it.
 
+use std::net::SocketAddr;
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU8, AtomicUsize, Ordering},
     mpsc,
 };
 
+use srt_bonding::{GroupSetup, LinkId};
 use srt_io::{UdpSocket, Waker};
 use srt_protocol::{
     config::{OptionValue, SocketOption},
@@ -14,6 +16,7 @@ use srt_protocol::{
 };
 
 use super::{
+    bond::LinkPlan,
     handover::Handover,
     listening::{Decision, Listening},
     port::{Lease, PortShared},
@@ -60,6 +63,14 @@ pub(crate) enum Command {
     Close { handover: Arc<Handover>, abort: bool },
     /// Change an option of a live connection; the value is an allowed one.
     Set { handover: Arc<Handover>, option: SocketOption, value: OptionValue },
+    /// Start a group that calls, with these links.
+    Group { handover: Arc<Handover>, setup: Box<GroupSetup>, links: Vec<LinkPlan> },
+    /// Call a link whose port is open, on the way to this address; or try again later.
+    CallLink { handover: Arc<Handover>, link: LinkId, opened: Option<Box<(Lease, SocketAddr)>> },
+    /// Add a link to a group, and tell its number.
+    AddLink { handover: Arc<Handover>, plan: Box<LinkPlan>, told: mpsc::Sender<Option<LinkId>> },
+    /// Take a link out of a group.
+    RemoveLink { handover: Arc<Handover>, link: LinkId },
     /// End all connections, in order or at once, and then the thread.
     Finish { abort: bool },
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use srt_protocol::{config::Config, endpoint::EndpointStats, handshake::RejectReason};
+use srt_protocol::{config::Config, endpoint::EndpointStats, handshake::RejectReason, packet::GroupInfo};
 
 use super::{
     handover::Handover,
@@ -42,6 +42,8 @@ pub struct ConnectRequest {
     pub peer_version: u32,
     /// Whether the caller announces encryption.
     pub encrypted: bool,
+    /// The group that the caller wants this link to belong to. The hook is asked about each link.
+    pub group: Option<GroupInfo>,
 }
 
 impl ConnectRequest {

@@ -11,7 +11,7 @@
 //!
 //! - [`runtime`]: the pool of workers, the default one, and how it ends
 //! - [`worker`]: the loop of one thread; [`timers`] and [`slab`] are its tables, [`pace`] lets things gather
-//! - [`wire`], [`carried`]: a UDP port and a connection as their worker serves them
+//! - [`wire`], [`carried`], [`bond`]: a UDP port, a connection and a group as their worker serves them
 //! - [`handover`], [`listening`]: a connection and a listener as the application sees them, with the one lock of each;
 //!   [`parcel`] is what passes through it, [`waiters`] who waits
 //! - [`inbox`]: orders to a worker, and waking it
@@ -22,11 +22,12 @@
 //! hand-over or listener, then inbox or poller; no two of a kind at once; a worker never holds one while it does protocol
 //! work or a system call.
 
+pub(crate) mod bond;
 mod callbacks;
 mod carried;
 mod entropy;
 pub(crate) mod handover;
-mod inbox;
+pub(crate) mod inbox;
 pub(crate) mod listening;
 mod pace;
 pub(crate) mod parcel;

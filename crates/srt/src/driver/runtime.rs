@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use srt_bonding::{GroupSetup, Mode};
 use srt_io::Poller;
 use srt_protocol::{
     connection::CallerSetup,
@@ -19,6 +20,7 @@ use srt_protocol::{
 };
 
 use super::{
+    bond::{GroupFace, LinkPlan},
     callbacks::Callbacks,
     entropy::System,
     handover::Handover,
@@ -27,7 +29,7 @@ use super::{
     port::{Lease, Registry, Wanted, random_u32},
     worker::Worker,
 };
-use crate::{Error, Options, time_now};
+use crate::{Error, Options, address::Target, time_now};
 
 /// The worker threads that serve sockets.
 ///
@@ -63,6 +65,8 @@ struct Inner {
     /// Each worker holds it as well: it must outlive the last port.
     registry: Arc<Registry>,
     callbacks: Arc<Callbacks>,
+    /// Looks names up and opens ports for the links of groups.
+    openers: Arc<Callbacks>,
     down: AtomicBool,
 }
 
@@ -87,9 +91,10 @@ impl Runtime {
     pub fn new(workers: usize) -> Result<Self, Error> {
         let running = Arc::new(Running { count: Mutex::new(0), fewer: Condvar::new() });
         let (callbacks, registry) = (Arc::new(Callbacks::default()), Arc::new(Registry::default()));
+        let openers = Arc::new(Callbacks::default());
         let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
         for number in 0..workers.max(1) {
-            let started = start_worker(number, &callbacks, &registry, &running);
+            let started = start_worker(number, (&callbacks, &openers), &registry, &running);
             let (inbox, thread) = match started {
                 Ok(started) => started,
                 Err(error) => {
@@ -106,6 +111,7 @@ impl Runtime {
             running,
             registry,
             callbacks,
+            openers,
             down: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -161,6 +167,7 @@ impl Runtime {
             thread.join().ok();
         }
         self.inner.callbacks.finish();
+        self.inner.openers.finish();
         in_order
     }
 
@@ -194,6 +201,32 @@ impl Runtime {
         Ok(handover)
     }
 
+    /// Starts a group that calls.
+    pub(crate) fn group(
+        &self,
+        mode: Mode,
+        links: Vec<LinkPlan>,
+        options: &Options,
+    ) -> Result<Arc<Handover>, Error> {
+        options.check()?;
+        let config = options.config().clone();
+        let inbox = self.alive()?.into_iter().next().ok_or(Error::RuntimeDown)?;
+        let (id, isn) = (random_u32()?, SeqNumber::new(random_u32()?));
+        let setup = GroupSetup { config: config.clone(), mode, id, isn, entropy: Arc::new(System) };
+        let peer = links.iter().find_map(|link| match link.target {
+            Target::Known(addr) => Some(addr),
+            Target::Named(_) => None,
+        });
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let face = Arc::new(GroupFace::new(mode, id));
+        // The number of a socket is that of one link; a group has its own.
+        let handover = Handover::of_group(peer.unwrap_or(nowhere), nowhere, config, Arc::clone(&inbox), face);
+        let handover = Arc::new(handover);
+        let command = Command::Group { handover: Arc::clone(&handover), setup: Box::new(setup), links };
+        inbox.send(command).map_err(|_| Error::RuntimeDown)?;
+        Ok(handover)
+    }
+
     /// Starts to take callers at `local`. The hook is taken if that succeeds.
     pub(crate) fn listen(
         &self,
@@ -222,20 +255,35 @@ impl Runtime {
             return Err(Error::RuntimeDown);
         }
         let shareable = options.config().reuse_addr();
-        let workers = if listening { options.worker_count() } else { 1 };
+        // The links of a group may come by any of several ports: one worker has them all.
+        let groups = listening && options.config().group_connect();
+        let workers = if listening && !groups { options.worker_count() } else { 1 };
         let wanted = Wanted { local, options: options.udp(), shareable, listening, workers };
         self.inner.registry.open(&wanted, |count| {
-            let mut alive: Vec<_> =
-                self.inner.inboxes.iter().filter(|inbox| !inbox.is_down()).cloned().collect();
-            if alive.is_empty() {
-                // Every worker has failed, and the log says how: whoever wants a default runtime gets a new one.
-                self.inner.down.store(true, Ordering::Release);
-                return Err(Error::RuntimeDown);
+            let mut alive = self.alive()?;
+            if groups {
+                alive.sort_by_key(|inbox| {
+                    self.inner.inboxes.iter().position(|known| Arc::ptr_eq(known, inbox))
+                });
             }
-            alive.sort_by_key(|inbox| inbox.load());
             alive.truncate(count.max(1));
             Ok(alive)
         })
+    }
+
+    /// The workers that can take something on, the idlest first.
+    fn alive(&self) -> Result<Vec<Arc<Inbox>>, Error> {
+        if self.inner.down.load(Ordering::Acquire) {
+            return Err(Error::RuntimeDown);
+        }
+        let mut alive: Vec<_> = self.inner.inboxes.iter().filter(|inbox| !inbox.is_down()).cloned().collect();
+        if alive.is_empty() {
+            // Every worker has failed, and the log says how: whoever wants a default runtime gets a new one.
+            self.inner.down.store(true, Ordering::Release);
+            return Err(Error::RuntimeDown);
+        }
+        alive.sort_by_key(|inbox| inbox.load());
+        Ok(alive)
     }
 }
 
@@ -244,6 +292,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         finish(&self.inboxes, false);
         self.callbacks.finish();
+        self.openers.finish();
     }
 }
 
@@ -283,13 +332,18 @@ impl Drop for Alive {
 
 fn start_worker(
     number: usize,
-    callbacks: &Arc<Callbacks>,
+    (callbacks, openers): (&Arc<Callbacks>, &Arc<Callbacks>),
     registry: &Arc<Registry>,
     running: &Arc<Running>,
 ) -> std::io::Result<(Arc<Inbox>, JoinHandle<()>)> {
     let poller = Poller::new()?;
     let inbox = Arc::new(Inbox::new(poller.waker()));
-    let worker = Worker::new(Arc::clone(&inbox), Arc::clone(callbacks), Arc::clone(registry), poller);
+    let worker = Worker::new(
+        Arc::clone(&inbox),
+        (Arc::clone(callbacks), Arc::clone(openers)),
+        Arc::clone(registry),
+        poller,
+    );
     let alive = Alive::new(running);
     let thread = thread::Builder::new().name(format!("srt-worker-{number}")).spawn(move || {
         let _alive = alive; // dropped after the worker, whose end it tells
@@ -307,7 +361,7 @@ fn finish(inboxes: &[Arc<Inbox>], abort: bool) {
 }
 
 /// The address to call for `to`: as everywhere, the unspecified address means this machine.
-fn callable(to: SocketAddr) -> Result<SocketAddr, Error> {
+pub(super) fn callable(to: SocketAddr) -> Result<SocketAddr, Error> {
     if to.port() == 0 {
         return Err(Error::Address {
             addr: to,
@@ -324,7 +378,7 @@ fn callable(to: SocketAddr) -> Result<SocketAddr, Error> {
 }
 
 /// Any address and port of the IP version of `peer`.
-const fn any_like(peer: SocketAddr) -> SocketAddr {
+pub(super) const fn any_like(peer: SocketAddr) -> SocketAddr {
     let ip = match peer {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

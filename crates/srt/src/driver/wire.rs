@@ -60,11 +60,11 @@ struct Unsent {
 pub(super) struct Spares(Vec<TransmitBatch>);
 
 impl Spares {
-    fn take(&mut self) -> TransmitBatch {
+    pub(super) fn take(&mut self) -> TransmitBatch {
         self.0.pop().unwrap_or_default()
     }
 
-    fn give(&mut self, batch: TransmitBatch) {
+    pub(super) fn give(&mut self, batch: TransmitBatch) {
         if self.0.len() < SPARES_MOST {
             self.0.push(batch);
         }
@@ -140,6 +140,19 @@ impl Wire {
             }
         }
         false
+    }
+
+    /// Puts a batch that is full into the outbox; where the system takes nothing and much waits already, it is lost, as it would be
+    /// on the way.
+    pub(super) fn push(&mut self, transmit: Transmit, batch: TransmitBatch, spares: &mut Spares) {
+        if self.blocked && self.outbox.len() >= BURST {
+            spares.give(batch);
+            return;
+        }
+        self.outbox.push_back(Unsent { transmit, batch, offset: 0 });
+        if self.outbox.len() >= BURST && !self.blocked {
+            self.flush(spares);
+        }
     }
 
     /// Hands what waits to the system, as far as it takes it.

@@ -6,22 +6,26 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, atomic::Ordering, mpsc},
 };
 
+use srt_bonding::{Group, GroupSetup, LinkId};
 use srt_io::{Clock, Events, Interest, Poller, RecvBatch, UdpSocket};
 use srt_protocol::{
+    config::Config,
     connection::{CallerSetup, Connection, ConnectionError},
     endpoint::{AcceptError, Incoming, Route},
     handshake::RejectReason,
     time::Instant,
+    types::SocketId,
 };
 
 use super::{
+    bond::{self, Bond, GroupFace, LinkPlan},
     callbacks::Callbacks,
-    carried::{Carried, Outcome, Tools},
+    carried::{Carried, Machine, Outcome, Tools},
     handover::Handover,
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
@@ -37,8 +41,10 @@ use super::{
 pub(super) struct Worker {
     inbox: Arc<Inbox>,
     callbacks: Arc<Callbacks>,
-    /// Held so that ports can be given back however late it is.
-    _registry: Arc<Registry>,
+    /// Where names are looked up and ports opened for the links of groups.
+    openers: Arc<Callbacks>,
+    /// Held also so that ports can be given back however late it is.
+    registry: Arc<Registry>,
     poller: Poller,
     clock: Clock,
     events: Events,
@@ -66,14 +72,15 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         inbox: Arc<Inbox>,
-        callbacks: Arc<Callbacks>,
+        (callbacks, openers): (Arc<Callbacks>, Arc<Callbacks>),
         registry: Arc<Registry>,
         poller: Poller,
     ) -> Self {
         Self {
             inbox,
             callbacks,
-            _registry: registry,
+            openers,
+            registry,
             poller,
             clock: Clock::new(),
             events: Events::default(),
@@ -183,11 +190,26 @@ impl Worker {
                 if let Some(carried) = self.carried.get_mut(handover.slot()) {
                     // What was sent before the change goes as it was then.
                     carried.fetch(now, &mut self.tools);
-                    if let Err(error) = carried.connection.set_option(now, option, value) {
+                    if let Err(error) = carried.machine.set_option(now, option, value) {
                         tracing::error!(%error, "an option that was allowed is not");
                     }
                     self.make_due(handover.slot());
                 }
+            }
+            Command::Group { handover, setup, links } => self.start_group(now, handover, *setup, links),
+            Command::CallLink { handover, link, opened } => self.call_link(now, &handover, link, opened),
+            Command::AddLink { handover, plan, told } => {
+                let key = handover.slot();
+                let link = self.bond_mut(key).and_then(|bond| bond.add(now, *plan));
+                told.send(link).ok();
+                self.make_due(key);
+            }
+            Command::RemoveLink { handover, link } => {
+                let key = handover.slot();
+                if let Some(bond) = self.bond_mut(key) {
+                    bond.group.remove_link(now, link);
+                }
+                self.make_due(key);
             }
             Command::Finish { abort } => self.finish(abort),
         }
@@ -229,7 +251,7 @@ impl Worker {
                     Route::Connection(id) => {
                         let Some(key) = wire.route(id) else { continue };
                         let Some(carried) = self.carried.get_mut(key) else { continue };
-                        carried.connection.handle_datagram(now, datagram);
+                        carried.machine.handle_datagram(now, id, datagram);
                         if carried.local_ip.is_none() {
                             carried.local_ip = to;
                         }
@@ -274,7 +296,7 @@ impl Worker {
         while let Some(key) = self.timers.pop_due(now) {
             self.things += 1;
             if let Some(carried) = self.carried.get_mut(key) {
-                carried.connection.handle_timeout(now);
+                carried.machine.handle_timeout(now);
                 self.make_due(key);
             }
         }
@@ -300,17 +322,17 @@ impl Worker {
     fn turn(&mut self, now: Instant, key: u32) {
         let Some(carried) = self.carried.get_mut(key) else { return };
         carried.due = false;
-        let port = carried.port;
-        let Some(wire) = self.wires.get_mut(port) else { return };
-        let next = match carried.turn(now, wire, &mut self.tools) {
+        let next = match carried.turn(now, &mut self.wires, &mut self.tools) {
             Outcome::Sleep(next) => next,
             Outcome::Again => {
                 carried.due = true;
                 self.due.push(key);
                 None
             }
-            Outcome::Blocked(next) => {
-                wire.wait_for_room(key);
+            Outcome::Blocked(next, port) => {
+                if let Some(wire) = self.wires.get_mut(port) {
+                    wire.wait_for_room(key);
+                }
                 next
             }
             Outcome::Ended => {
@@ -319,8 +341,54 @@ impl Worker {
             }
         };
         self.timers.set(key, next);
-        if wire.has_unsent() {
+        match &self.carried.get(key).map(|carried| &carried.machine) {
+            Some(Machine::One { port, .. }) => self.note_unsent(*port),
+            Some(Machine::Many(bond)) => {
+                for port in bond.ways.iter().map(|way| way.port).collect::<Vec<_>>() {
+                    self.note_unsent(port);
+                }
+            }
+            None => {}
+        }
+        self.serve_links();
+    }
+
+    /// What a port has to send is handed to the system before the worker sleeps.
+    fn note_unsent(&mut self, port: u32) {
+        if self.wires.get_mut(port).is_some_and(|wire| wire.has_unsent()) {
             self.make_busy(port);
+        }
+    }
+
+    /// Gives back the ports of links that are no more, and has those opened that are wanted.
+    fn serve_links(&mut self) {
+        for way in std::mem::take(&mut self.tools.closed) {
+            self.leave_port(way.port, way.socket, way.lease);
+        }
+        for (handover, link, plan, tries) in std::mem::take(&mut self.tools.wanted) {
+            let (registry, inbox) = (Arc::clone(&self.registry), Arc::clone(&self.inbox));
+            let job = move || bond::open_link(&registry, &inbox, handover, link, plan, tries);
+            if let Err(error) = self.openers.run(job) {
+                tracing::error!(%error, "no thread to open the links of groups");
+            }
+        }
+    }
+
+    fn leave_port(&mut self, port: u32, socket: SocketId, lease: Lease) {
+        if let Some(wire) = self.wires.get_mut(port) {
+            if !wire.is_blocked() {
+                wire.flush(&mut self.tools.spares);
+            }
+            wire.remove(socket);
+        }
+        let closed = lease.end();
+        self.shut_all(&closed);
+    }
+
+    fn bond_mut(&mut self, key: u32) -> Option<&mut Bond> {
+        match &mut self.carried.get_mut(key)?.machine {
+            Machine::Many(bond) => Some(bond),
+            Machine::One { .. } => None,
         }
     }
 
@@ -348,14 +416,17 @@ impl Worker {
         while let Some(key) = self.ended.pop() {
             let Some(carried) = self.carried.remove(key) else { continue };
             self.timers.set(key, None);
-            let Carried { connection, handover, port, lease, unsent, .. } = carried;
-            if let Some(wire) = self.wires.get_mut(port) {
-                wire.remove(handover.id());
+            let Carried { mut machine, handover, unsent, .. } = carried;
+            let reason = machine.close_reason().unwrap_or(ConnectionError::Closed);
+            bid_farewell(&handover, reason, Some((&machine, now, unsent)), &mut self.tools);
+            if let Machine::Many(bond) = &mut machine {
+                for way in bond.ways.drain(..) {
+                    self.leave_port(way.port, way.socket, way.lease);
+                }
             }
-            let closed = lease.end();
-            self.shut_all(&closed);
-            let reason = connection.close_reason().unwrap_or(ConnectionError::Closed);
-            bid_farewell(&handover, reason, Some((&connection, now, unsent)), &mut self.tools);
+            if let Machine::One { port, lease, .. } = machine {
+                self.leave_port(port, handover.id(), lease);
+            }
         }
     }
 
@@ -454,19 +525,153 @@ impl Worker {
         };
         wire.endpoint.register(setup.id, setup.peer);
         let local_ip = setup.local_ip;
-        let connection = Connection::connect(now, setup);
-        self.add(Carried::new(connection, handover, port, lease, None, local_ip));
+        let id = handover.id();
+        let connection = Box::new(Connection::connect(now, setup));
+        let machine = Machine::One { connection, port, lease };
+        let key = self.add(Carried::new(machine, handover, None, local_ip));
+        self.lead(port, id, key);
     }
 
     fn add(&mut self, carried: Carried) -> u32 {
-        let (handover, port) = (Arc::clone(&carried.handover), carried.port);
+        let handover = Arc::clone(&carried.handover);
         let key = self.carried.insert(carried);
         handover.set_slot(key);
-        if let Some(wire) = self.wires.get_mut(port) {
-            wire.add(handover.id(), key);
-        }
         self.make_due(key);
         key
+    }
+
+    /// What comes by a port for `socket` is for the connection or group under `key`.
+    fn lead(&mut self, port: u32, socket: SocketId, key: u32) {
+        if let Some(wire) = self.wires.get_mut(port) {
+            wire.add(socket, key);
+        }
+    }
+
+    fn start_group(
+        &mut self,
+        now: Instant,
+        handover: Arc<Handover>,
+        setup: GroupSetup,
+        links: Vec<LinkPlan>,
+    ) {
+        let Some(face) = handover.group().filter(|_| !self.finishing).cloned() else {
+            bid_farewell(&handover, ConnectionError::Closed, None, &mut self.tools);
+            return;
+        };
+        let mut bond = Bond::new(Group::connect(now, setup), face);
+        for link in links {
+            bond.add(now, link);
+        }
+        self.add(Carried::new(Machine::Many(Box::new(bond)), handover, None, None));
+    }
+
+    /// The port of a link is open, or could not be opened.
+    fn call_link(
+        &mut self,
+        now: Instant,
+        handover: &Arc<Handover>,
+        link: LinkId,
+        opened: Option<Box<(Lease, SocketAddr)>>,
+    ) {
+        let key = handover.slot();
+        self.make_due(key);
+        let Some(Machine::Many(bond)) = self.carried.get_mut(key).map(|carried| &mut carried.machine) else {
+            return; // the group is gone, and so is the lease
+        };
+        let Some((lease, peer)) = opened.map(|opened| *opened) else {
+            bond.group.call_failed(now, link);
+            return;
+        };
+        let port = lease.port().slot();
+        let socket = lease.port().allot_id();
+        let (Some(wire), Ok(socket)) = (self.wires.get_mut(port), socket) else {
+            bond.group.call_failed(now, link);
+            return;
+        };
+        wire.endpoint.register(socket, peer);
+        wire.add(socket, key);
+        bond.open(link, socket, port, lease);
+        bond.call(now, link, socket, peer);
+    }
+
+    /// The group of this worker that mirrors the one a caller names.
+    fn group_of(&self, incoming: &Incoming) -> Option<u32> {
+        let theirs = incoming.group?.id;
+        self.carried.keys().into_iter().find(|&key| {
+            matches!(
+                self.carried.get(key).map(|carried| &carried.machine),
+                Some(Machine::Many(bond)) if bond.group.peer_id() == Some(theirs) && bond.group.is_mirror()
+            )
+        })
+    }
+
+    /// A caller whose link belongs to a group: it joins the one there is, or a new one comes to be.
+    fn accept_link(
+        &mut self,
+        now: Instant,
+        port: u32,
+        listening: &Arc<Listening>,
+        incoming: &Incoming,
+        (socket, lease, config): (SocketId, Lease, Config),
+    ) {
+        let known = self.group_of(incoming);
+        let Some(wire) = self.wires.get_mut(port) else { return };
+        let mut fresh = None;
+        let group = match known {
+            Some(key) => match self.carried.get_mut(key).map(|carried| &mut carried.machine) {
+                Some(Machine::Many(bond)) => &mut bond.group,
+                _ => return,
+            },
+            None => {
+                let Some(group) =
+                    port::random_u32().ok().and_then(|id| Group::mirror(now, config.clone(), id, incoming))
+                else {
+                    wire.endpoint.reject(now, incoming, RejectReason::Group);
+                    wire.shared.free_id(socket);
+                    return;
+                };
+                fresh.insert(group)
+            }
+        };
+        let accepted = match group.may_join(incoming) {
+            Ok(()) => {
+                let terms = group.terms(incoming);
+                wire.endpoint.accept_link(now, incoming, &config, socket, terms).ok()
+            }
+            Err(reason) => {
+                wire.endpoint.reject(now, incoming, reason);
+                None
+            }
+        };
+        let Some(link) = accepted.and_then(|accepted| group.join(now, accepted)) else {
+            tracing::debug!(peer = %incoming.peer, "link of a group not accepted");
+            listening.rejected.fetch_add(1, Ordering::Relaxed);
+            wire.shared.free_id(socket);
+            return;
+        };
+        // Before anything that the link has to say: a caller that does not know yet understands nothing else.
+        wire.transmit(ANSWERS, &mut self.tools.spares, |endpoint, batch| endpoint.poll_transmit(batch));
+        let local = wire.local_addr(incoming.local_ip);
+        let key = match (known, fresh) {
+            (Some(key), _) => key,
+            (None, Some(group)) => {
+                let face = Arc::new(GroupFace::new(group.mode(), group.id()));
+                let bond = Bond::new(group, Arc::clone(&face));
+                let handover =
+                    Handover::of_group(incoming.peer, local, config, Arc::clone(&self.inbox), face);
+                let listening = Some(Arc::clone(listening));
+                let machine = Machine::Many(Box::new(bond));
+                self.add(Carried::new(machine, Arc::new(handover), listening, incoming.local_ip))
+            }
+            (None, None) => return,
+        };
+        self.lead(port, socket, key);
+        if let Some(bond) = self.bond_mut(key) {
+            bond.open(link, socket, port, lease);
+        }
+        self.make_due(key);
+        // At once, so that a new group counts against the backlog before the next caller is asked about.
+        self.turn(now, key);
     }
 
     /// Asks the hook about every caller that waits, or decides at once where there is none.
@@ -479,7 +684,10 @@ impl Worker {
                 continue;
             };
             let listening = Arc::clone(listening);
-            if listening.ready() >= listening.backlog {
+            // A link of a group that there is takes no place.
+            let joins = self.group_of(&incoming).is_some();
+            let Some(wire) = self.wires.get_mut(key) else { return };
+            if !joins && listening.ready() >= listening.backlog {
                 listening.backlog_full.fetch_add(1, Ordering::Relaxed);
                 wire.endpoint.reject(now, &incoming, RejectReason::Backlog);
                 continue;
@@ -494,6 +702,7 @@ impl Worker {
                 stream_id: incoming.stream_id.clone(),
                 peer_version: incoming.peer_version,
                 encrypted: incoming.encrypted,
+                group: incoming.group,
             };
             let mut verdict = Verdict {
                 inbox: Arc::clone(&self.inbox),
@@ -517,6 +726,7 @@ impl Worker {
     /// Carries out what was decided on a caller.
     fn decide(&mut self, now: Instant, listening: &Arc<Listening>, incoming: &Incoming, decision: Decision) {
         let Some(key) = listening.port_of(&self.inbox).map(|port| port.slot()) else { return };
+        let joins = self.group_of(incoming).is_some();
         let Some(wire) = self.wires.get_mut(key) else { return };
         if !std::mem::replace(&mut wire.busy, true) {
             self.busy.push(key);
@@ -524,7 +734,7 @@ impl Worker {
         let config = match decision {
             _ if self.finishing || listening.is_closed() => Err(RejectReason::Close),
             // While the hook looked at this one others may have taken the last places.
-            Decision::Accept | Decision::AcceptWith(_) if listening.ready() >= listening.backlog => {
+            Decision::Accept | Decision::AcceptWith(_) if !joins && listening.ready() >= listening.backlog => {
                 listening.backlog_full.fetch_add(1, Ordering::Relaxed);
                 Err(RejectReason::Backlog)
             }
@@ -549,6 +759,10 @@ impl Worker {
                 return;
             }
         };
+        if incoming.group.is_some() {
+            self.accept_link(now, key, listening, incoming, (id, lease, config));
+            return;
+        }
         let connection = match wire.endpoint.accept(now, incoming, config.clone(), id) {
             Ok(connection) => connection,
             Err(error) => {
@@ -565,7 +779,9 @@ impl Worker {
         let (local, local_ip): (_, Option<IpAddr>) = (wire.local_addr(incoming.local_ip), incoming.local_ip);
         let handover = Handover::new(id, incoming.peer, local, config, Arc::clone(&self.inbox));
         let listening = Some(Arc::clone(listening));
-        let key = self.add(Carried::new(connection, Arc::new(handover), key, lease, listening, local_ip));
+        let machine = Machine::One { connection: Box::new(connection), port: key, lease };
+        let (port, key) = (key, self.add(Carried::new(machine, Arc::new(handover), listening, local_ip)));
+        self.lead(port, id, key);
         // At once, so that it counts against the backlog before the next caller is asked about.
         self.turn(now, key);
     }
@@ -601,7 +817,7 @@ impl Drop for Worker {
         self.inbox.shut(&mut mail);
         for command in mail.commands {
             match command {
-                Command::Connect { handover, .. } => {
+                Command::Connect { handover, .. } | Command::Group { handover, .. } => {
                     bid_farewell(&handover, ConnectionError::Closed, None, &mut self.tools);
                 }
                 Command::Listen { listening, .. } => listening.close(false),
@@ -609,15 +825,10 @@ impl Drop for Worker {
             }
         }
         for key in self.carried.keys() {
-            let Some(Carried { connection, handover, unsent, .. }) = self.carried.remove(key) else {
+            let Some(Carried { machine, handover, unsent, .. }) = self.carried.remove(key) else {
                 continue;
             };
-            bid_farewell(
-                &handover,
-                ConnectionError::Closed,
-                Some((&connection, now, unsent)),
-                &mut self.tools,
-            );
+            bid_farewell(&handover, ConnectionError::Closed, Some((&machine, now, unsent)), &mut self.tools);
         }
         for key in self.wires.keys() {
             let Some(wire) = self.wires.remove(key) else { continue };
@@ -665,12 +876,15 @@ impl Drop for Verdict {
 fn bid_farewell(
     handover: &Arc<Handover>,
     reason: ConnectionError,
-    last: Option<(&Connection, Instant, u64)>,
+    last: Option<(&Machine, Instant, u64)>,
     tools: &mut Tools,
 ) {
     handover.set_slot(super::slab::NOWHERE);
-    let unconfirmed = last.map_or(0, |(connection, _, unsent)| connection.unconfirmed() + unsent);
-    let last = last.map(|(connection, now, _)| connection.snapshot(now));
+    let unconfirmed = last.map_or(0, |(machine, _, unsent)| machine.unconfirmed() + unsent);
+    let last = last.map(|(machine, now, _)| machine.snapshot(now));
+    if let Some(group) = handover.group() {
+        group.end();
+    }
     handover.set_closed(reason, unconfirmed, last, &mut tools.calls);
 }
 
