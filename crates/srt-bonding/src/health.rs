@@ -27,6 +27,8 @@ pub(crate) struct Health {
     latency: Micros,
     /// When the first packet left that nothing came after.
     unanswered: Option<Instant>,
+    /// Until then nothing need be heard, though all is well.
+    stalled_until: Instant,
     /// Packets sent, and reported lost, in this window.
     sent: u32,
     lost: u32,
@@ -43,6 +45,7 @@ impl Health {
             min_timeout,
             latency,
             unanswered: None,
+            stalled_until: now,
             sent: 0,
             lost: 0,
             window_began: now,
@@ -58,6 +61,11 @@ impl Health {
             self.unanswered = Some(now);
         }
         self.sent = self.sent.saturating_add(1);
+    }
+
+    /// The peer has a hole that is not filled on this link: it may acknowledge nothing more before it gives that up.
+    pub(crate) fn on_stall(&mut self, until: Instant) {
+        self.stalled_until = self.stalled_until.max(until);
     }
 
     pub(crate) const fn on_lost(&mut self) {
@@ -79,7 +87,8 @@ impl Health {
 
     /// When silence will be too long.
     pub(crate) fn silent_at(&self, rtt: &Rtt) -> Option<Instant> {
-        Some(self.unanswered? + self.patience(rtt))
+        let patience = self.patience(rtt);
+        Some((self.unanswered? + patience).max(self.stalled_until + patience))
     }
 
     /// When it is worth another look.

@@ -216,20 +216,32 @@ impl Group {
     }
 
     fn on_nak(&mut self, now: Instant, index: usize, report: &LossReport<'_>) {
-        let merges = self.merges();
-        let Some(member) = self.members.get_mut(index) else { return };
+        let (merges, masks) = (self.merges(), self.masks());
+        let (Some(stream), Some(member)) = (&self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
         let (mut lost, mut foreign) = (Vec::new(), Vec::new());
         up.link.on_shared_nak(now, report, |seq| lost.push(seq), |first, last| foreign.push((first, last)));
         let rtt = up.link.rtt().smoothed();
-        for &(first, last) in &foreign {
-            if !merges {
+        if !merges {
+            let latency = stream.negotiated.peer_latency.unwrap_or_default();
+            for &(first, last) in &foreign {
                 up.mask.on_foreign(now, first, last, rtt);
+                // What another link has delivered is a hole on this one until it is played.
+                if !masks {
+                    up.health.on_stall(now + latency);
+                }
             }
         }
         for &seq in &lost {
             self.on_missed(now, seq, slot);
+            let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
+            if let Some(up) = self.members.get_mut(index).and_then(Member::up_mut)
+                && !(merges || masks)
+                && let Some(due) = due
+            {
+                up.health.on_stall(due);
+            }
         }
         if !merges {
             return;
