@@ -11,8 +11,8 @@ const LONGEST: Micros = Micros::from_secs(2);
 const PACKETS: f64 = 40.0;
 /// Excess below this share is not worth a trial.
 const NOTICED: f64 = 0.015;
-/// A report of a loss comes at most this much later than a round trip: the packet that shows the gap, a tick.
-const LATE: Micros = Micros::from_millis(25);
+/// A loss is reported as soon as the next packet arrives, so about as late as a reading that left with it.
+const LATE: Micros = Micros::from_millis(15);
 /// The loss told is smoothed over a few of these.
 const TOLD_OVER: Micros = Micros::from_millis(500);
 
@@ -40,7 +40,8 @@ pub(super) struct Loss {
     lost: f64,
     /// Excess of the last epoch.
     excess: f64,
-    rtt: Micros,
+    /// What of all that left before is known: whether it arrived.
+    horizon: Instant,
     told: f64,
     told_lost: f64,
     told_from: Instant,
@@ -60,7 +61,7 @@ impl Loss {
             from: now,
             lost: 0.0,
             excess: 0.0,
-            rtt: Micros::ZERO,
+            horizon: now,
             told: 0.0,
             told_lost: 0.0,
             told_from: now,
@@ -68,16 +69,16 @@ impl Loss {
     }
 
     /// Takes bytes that were lost, a round trip after they left.
-    pub(super) fn on_lost(&mut self, now: Instant, bytes: f64) {
+    pub(super) fn on_lost(&mut self, bytes: f64) {
         self.told_lost += bytes;
-        if now - self.rtt >= self.from {
+        if self.horizon >= self.from {
             self.lost += bytes;
         }
     }
 
-    /// How long a report of a loss takes now.
-    pub(super) const fn on_round_trip(&mut self, rtt: Micros) {
-        self.rtt = rtt;
+    /// A reading that left at `left` was answered, so the losses of what left before were told.
+    pub(super) fn on_reading(&mut self, left: Instant) {
+        self.horizon = self.horizon.max(left - LATE);
     }
 
     /// What left before `now` no longer counts: the rate is another since.
@@ -101,20 +102,20 @@ impl Loss {
     }
 
     /// The share lost beyond the usual, as far as is known of the running epoch or the last.
-    pub(super) fn excess(&self, now: Instant, history: &History, packet: f64) -> f64 {
-        let sent = history.between(self.from, self.horizon(now));
+    pub(super) fn excess(&self, history: &History, packet: f64) -> f64 {
+        let sent = history.between(self.from, self.horizon);
         let running = if sent > PACKETS / 2.0 * packet { self.lost / sent - self.usual } else { 0.0 };
         running.max(self.excess).clamp(0.0, 0.9)
     }
 
     /// Looks at what left long enough ago for its losses to be known.
-    pub(super) fn judge(&mut self, now: Instant, history: &History, packet: f64) -> Verdict {
-        self.tell(now, history);
-        let horizon = self.horizon(now);
+    pub(super) fn judge(&mut self, now: Instant, rtt: Micros, history: &History, packet: f64) -> Verdict {
+        self.tell(history);
+        let horizon = self.horizon;
         let span = horizon.saturating_since(self.from);
         let sent = history.between(self.from, horizon);
         let packets = sent / packet;
-        if span < SHORTEST.max(self.rtt / 2) || packets < 1.0 || packets < PACKETS && span < LONGEST {
+        if span < SHORTEST.max(rtt / 2) || packets < 1.0 || packets < PACKETS && span < LONGEST {
             return Verdict::Usual;
         }
         let loss = (self.lost / sent).min(1.0);
@@ -145,8 +146,8 @@ impl Loss {
         }
     }
 
-    fn tell(&mut self, now: Instant, history: &History) {
-        let horizon = self.horizon(now);
+    fn tell(&mut self, history: &History) {
+        let horizon = self.horizon;
         if horizon.saturating_since(self.told_from) >= TOLD_OVER {
             let sent = history.between(self.told_from, horizon);
             if sent > 0.0 {
@@ -154,11 +155,6 @@ impl Loss {
             }
             (self.told_from, self.told_lost) = (horizon, 0.0);
         }
-    }
-
-    /// Whatever left before is known to have arrived or not.
-    fn horizon(&self, now: Instant) -> Instant {
-        now - self.rtt - LATE
     }
 }
 
@@ -179,10 +175,11 @@ mod tests {
             let now = Instant::from_micros(at * 1_000_000 + n * 1_000_000 / pps);
             history.add(now, PACKET);
             if lost_of(n) {
-                loss.on_lost(now, PACKET as f64);
+                loss.on_lost(PACKET as f64);
             }
+            loss.on_reading(now);
             if n % 10 == 0 {
-                match loss.judge(now, history, PACKET as f64) {
+                match loss.judge(now, Micros::from_millis(1), history, PACKET as f64) {
                     Verdict::Usual => {}
                     verdict => verdicts.push(verdict),
                 }

@@ -98,6 +98,8 @@ pub struct Capacity {
     sent: History,
     delivered: Option<History>,
     way: RoundTrip,
+    /// A reading came here last.
+    read: Instant,
     loss: Loss,
     received: [u64; RECEIVED],
     received_count: usize,
@@ -109,6 +111,12 @@ pub struct Capacity {
     /// The rate was last cut here, by draining.
     cut: Instant,
     drain_began: Instant,
+    drain_least: Micros,
+    /// The queue is expected empty for this long before draining ends, so that the shortest round trip is seen again.
+    undershoot_us: f64,
+    emptied: Option<Instant>,
+    dug: Option<Instant>,
+    dug_base_us: f64,
     /// The queue is looked at more strictly until it was seen gone.
     rechecking: bool,
     stalls: u8,
@@ -143,6 +151,12 @@ impl Capacity {
             settled: now,
             cut: now,
             drain_began: now,
+            drain_least: Micros::ZERO,
+            undershoot_us: UNDERSHOOT_US,
+            emptied: None,
+            dug: None,
+            dug_base_us: f64::MAX,
+            read: now,
             rechecking: false,
             stalls: 0,
             unhindered: initial,
@@ -169,14 +183,25 @@ impl Capacity {
             self.received_count += 1;
         }
         if self.way.on_report(now, report.rtt, report.rtt_variance) {
-            self.steer_by_queue(now);
+            self.read = now;
+            if let Some(reading) = self.way.newest() {
+                self.loss.on_reading(reading.left);
+                self.steer_by_queue(now, reading);
+            }
+        } else if now.saturating_since(self.read) > UNREAD {
+            self.loss.on_reading(now - Micros::from_micros(whole(self.rtt_us())));
         }
-        self.loss.on_round_trip(Micros::from_micros(whole(self.rtt_us())));
         if self.state != State::Draining {
             self.steer_by_loss(now);
         }
         self.grow(now);
         self.age(now);
+    }
+
+    /// A round trip measured here, with nothing queued: the handshake's. Not needed, but with it a link that is too full from its
+    /// first packet on is known at once.
+    pub fn on_round_trip(&mut self, now: Instant, rtt: Micros) {
+        self.way.on_round_trip(now, rtt);
     }
 
     /// The peer acknowledged `bytes` more of what this link carried: where it tells.
@@ -186,8 +211,8 @@ impl Capacity {
     }
 
     /// The peer misses `packets` of what this link carried, each told once.
-    pub fn on_lost(&mut self, now: Instant, packets: u32) {
-        self.loss.on_lost(now, f64::from(packets) * self.packet);
+    pub fn on_lost(&mut self, _now: Instant, packets: u32) {
+        self.loss.on_lost(f64::from(packets) * self.packet);
     }
 
     /// Whether there was more to send than the rate let through.
@@ -264,8 +289,7 @@ impl Capacity {
 
 /// The steps.
 impl Capacity {
-    fn steer_by_queue(&mut self, now: Instant) {
-        let Some(reading) = self.way.newest() else { return };
+    fn steer_by_queue(&mut self, now: Instant, reading: Reading) {
         let queue_us = self.way.queue_us(reading);
         let threshold_us = self.threshold_us();
         if self.state == State::Draining {
@@ -282,7 +306,7 @@ impl Capacity {
         if queue_us <= limit_us {
             return;
         }
-        let Some(flow) = self.flow(now, self.settled, limit_us / 4.0) else { return };
+        let Some(flow) = self.flow(self.settled, limit_us / 4.0) else { return };
         if !self.rechecking {
             self.unhindered = self.rate;
         }
@@ -290,19 +314,30 @@ impl Capacity {
             return;
         }
         self.loss.abandon(now);
-        self.drain_began = now;
+        (self.drain_began, self.drain_least) = (now, Micros::ZERO);
+        let shorter = self.way.base_us() < self.dug_base_us - 3_000.0;
+        let digs = shorter || self.dug.is_none_or(|at| now.saturating_since(at) > DIG_EVERY);
+        if digs {
+            (self.dug, self.dug_base_us) = (Some(now), self.way.base_us());
+        }
+        let packet_us = self.packet / self.rate * 1e6;
+        self.undershoot_us = if digs { DIG_US.max(2.0 * packet_us) } else { UNDERSHOOT_US };
         self.cut_to(now, flow.carried, queue_us);
     }
 
     /// While draining: is it done, and does it go as it should?
     fn drain(&mut self, now: Instant, reading: Reading, queue_us: f64, threshold_us: f64) {
-        if self.expected_queue_us(now) <= 0.0 && self.undershot(now) {
+        let drained = now.saturating_since(self.drain_began);
+        if self.expected_us(now) <= 0.0 {
+            self.emptied.get_or_insert(now);
+        }
+        if self.undershot(now) && drained >= self.drain_least {
             self.rechecking = true;
             self.settle(now, self.known.unwrap_or(self.rate) * BELOW, Reason::Drained);
-        } else if now.saturating_since(self.drain_began) > DRAIN_LONGEST {
+        } else if drained > DRAIN_LONGEST {
             self.give_up(now);
         } else if queue_us > threshold_us && reading.left > self.cut {
-            let Some(flow) = self.flow(now, self.cut, threshold_us / 4.0) else { return };
+            let Some(flow) = self.flow(self.cut, threshold_us / 4.0) else { return };
             if flow.rising() {
                 self.cut_to(now, flow.carried, queue_us);
             } else if flow.flat() && !self.stalled(now) {
@@ -332,8 +367,17 @@ impl Capacity {
     fn cut_to(&mut self, now: Instant, carried: f64, queue_us: f64) {
         let deeper = ((queue_us - DRAIN_GENTLY_US) / DRAIN_HARD_US).clamp(0.0, DRAIN - DRAIN_DEEPEST);
         self.known = Some(carried.max(RATE_MIN));
-        self.cut = now;
+        (self.cut, self.emptied) = (now, None);
         self.set(State::Draining, carried * (DRAIN - deeper), Reason::Queue);
+    }
+
+    /// Loss without a queue is a policer's, or that of a queue which was full before it was ever seen empty: looks beneath.
+    fn dig(&mut self, now: Instant, known: f64) {
+        (self.dug, self.dug_base_us) = (Some(now), self.way.base_us());
+        (self.undershoot_us, self.emptied) = (UNDERSHOOT_US, None);
+        (self.drain_began, self.drain_least, self.cut) = (now, DIG, now);
+        self.unhindered = known;
+        self.set(State::Draining, known * DIG_RATE, Reason::Loss);
     }
 
     fn settle(&mut self, now: Instant, rate: f64, reason: Reason) {
@@ -343,14 +387,22 @@ impl Capacity {
     }
 
     fn steer_by_loss(&mut self, now: Instant) {
-        match self.loss.judge(now, &self.sent, self.packet) {
+        let rtt = Micros::from_micros(whole(self.rtt_us()));
+        match self.loss.judge(now, rtt, &self.sent, self.packet) {
             Verdict::Usual => {}
             Verdict::Excess { carried, .. } => {
-                self.set(self.state, carried.min(self.rate) * BELOW, Reason::Loss);
+                // Where the way is not known yet its queue may have been full before it was ever seen empty.
+                let below = if self.state == State::Starting { DRAIN } else { BELOW };
+                self.set(self.state, carried.min(self.rate) * below, Reason::Loss);
             }
             Verdict::Ours => {
-                self.known = Some(self.rate / BELOW);
-                self.settle(now, self.rate, Reason::Loss);
+                let known = self.rate / BELOW;
+                self.known = Some(known);
+                if self.dug.is_none_or(|at| now.saturating_since(at) > DIG_EVERY) {
+                    self.dig(now, known);
+                } else {
+                    self.settle(now, self.rate, Reason::Loss);
+                }
             }
             Verdict::NotOurs { before } => {
                 self.set(self.state, before.max(self.rate), Reason::LossIsNotOurs);
@@ -369,10 +421,9 @@ impl Capacity {
         }
         self.safe += (self.rate - self.safe) * (micros_f64(elapsed) / 1e6).min(1.0);
         let seen = self.way.newest().is_some_and(|reading| reading.left >= self.settled);
-        let queue_us = self.way.newest().map_or(0.0, |reading| self.way.queue_us(reading));
+        let queue_us = self.way.last_queue_us();
         let growing = match self.state {
-            State::Starting => queue_us < self.threshold_us() / 2.0,
-            State::Steady => queue_us < self.threshold_us(),
+            State::Starting | State::Steady => queue_us < self.threshold_us(),
             State::Draining | State::Silent => false,
         };
         if !(self.limited && seen && growing) || self.loss.on_trial() {
@@ -389,7 +440,8 @@ impl Capacity {
                 (USED, (gentle * (1.0 + 100.0 * beyond)).min((0.1 / (rtt_s + 0.06)).min(0.7)))
             }
         };
-        if used >= needs * self.rate {
+        let arrives = self.received().is_none_or(|received| received * ARRIVES_LATE > self.rate);
+        if used >= needs * self.rate && arrives {
             let grown = self.rate * (1.0 + per_second * micros_f64(elapsed) / 1e6);
             self.set(self.state, grown, Reason::Probing);
         }
@@ -410,6 +462,14 @@ impl Capacity {
             let left = 0.5_f64.powf(micros_f64(elapsed) / micros_f64(HALF_LIFE));
             self.set(self.state, cautious + (self.rate - cautious) * left, Reason::Unused);
         }
+    }
+
+    /// What the receiver saw arrive, the median of late; nothing where it has seen too little.
+    fn received(&self) -> Option<f64> {
+        let mut sorted = self.received;
+        let told = &mut sorted[..self.received_count.min(RECEIVED)];
+        told.sort_unstable();
+        told.get(told.len() / 2).filter(|&&median| median > 0).map(|&median| median as f64)
     }
 
     fn answered(&mut self, now: Instant) {
@@ -438,12 +498,12 @@ impl Capacity {
     fn threshold_us(&self) -> f64 {
         let by_rate = (THRESHOLD_US * (THRESHOLD_AT / self.rate).sqrt().sqrt()).clamp(8_000.0, 40_000.0);
         let packet_us = self.packet / self.rate * 1e6;
-        by_rate + 0.5 * packet_us + self.way.noise_us() + self.way.base_us() / 32.0
+        by_rate.max(1.2 * packet_us) + self.way.noise_us() + self.way.base_us() / 32.0
     }
 
     fn rtt_us(&self) -> f64 {
         let newest = self.way.newest().map_or(0.0, |reading| reading.rtt_us);
-        self.way.smoothed_us().unwrap_or(100_000.0).max(newest)
+        self.way.smoothed_us().max(newest)
     }
 
     /// The queue that what leaves now will find, by what was sent since the last reading left; below zero: idle so long.
@@ -458,15 +518,19 @@ impl Capacity {
         self.expected_us(now).max(0.0)
     }
 
+    /// Whether the queue has been empty for long enough, by what was sent.
     fn undershot(&self, now: Instant) -> bool {
-        self.expected_us(now) <= -UNDERSHOOT_US
+        let Some(emptied) = self.emptied else { return false };
+        let spare = (1.0 - self.rate / self.known.unwrap_or(self.rate)).max(0.05);
+        micros_f64(now.saturating_since(emptied)) * spare >= self.undershoot_us
     }
 
     /// What went through the link while its queue was above `busy_us`, of what left after `since`. `None` while that was too short.
-    fn flow(&self, now: Instant, since: Instant, busy_us: f64) -> Option<Flow> {
+    fn flow(&self, since: Instant, busy_us: f64) -> Option<Flow> {
         let packet_us = self.packet / self.rate * 1e6;
         let wanted_us = MEASURED_US.max(16.0 * self.way.noise_us()).max(16.0 * packet_us).min(MEASURED_MOST_US);
         let newest = self.way.newest()?;
+        let since = since + SEEN_AFTER; // a reading is the least of some samples: those before do not count
         let mut oldest = newest;
         for reading in self.way.trail() {
             let span_us = micros_f64(newest.left.saturating_since(reading.left));
@@ -481,7 +545,7 @@ impl Capacity {
         }
         let sent = self.sent.between(oldest.left, newest.left) / elapsed_us * 1e6;
         let grown_us = newest.rtt_us - oldest.rtt_us;
-        let excess = self.loss.excess(now, &self.sent, self.packet);
+        let excess = self.loss.excess(&self.sent, self.packet);
         let through = sent * elapsed_us / (elapsed_us + grown_us).max(elapsed_us / 4.0) * (1.0 - excess);
         Some(Flow { sent, carried: through })
     }
@@ -522,6 +586,8 @@ const PACKET_MAX: u64 = 65_575;
 const BYTES_MAX: u64 = 1 << 40;
 /// Rates the receiver told, the median of which is looked at.
 const RECEIVED: usize = 9;
+/// A rate that doubles is never more than this many times what is seen to arrive.
+const ARRIVES_LATE: f64 = 4.0;
 
 /// After a drain the rate is this share of what the link carries.
 const BELOW: f64 = 0.97;
@@ -530,17 +596,24 @@ const DRAIN: f64 = 0.85;
 const DRAIN_DEEPEST: f64 = 0.5;
 const DRAIN_GENTLY_US: f64 = 30_000.0;
 const DRAIN_HARD_US: f64 = 300_000.0;
+/// How far, how long and how often at most the way is looked at for a shorter round trip.
+const DIG_RATE: f64 = 0.7;
+const DIG: Micros = Micros::from_millis(500);
+const DIG_EVERY: Micros = Micros::from_secs(10);
 const DRAIN_LONGEST: Micros = Micros::from_secs(5);
-/// The queue is expected empty for this long before draining ends, so that the shortest round trip is seen again.
+/// The queue is drained this far below empty, and each [`DIG_EVERY`] further.
+const DIG_US: f64 = 20_000.0;
 const UNDERSHOOT_US: f64 = 3_000.0;
 /// So often less may be sent without the queue taking notice before the way is taken to have become longer.
 const STALLS: u8 = 2;
 
 /// Queueing at [`THRESHOLD_AT`] bytes per second (1 Mb/s) that calls for less.
-const THRESHOLD_US: f64 = 25_000.0;
+const THRESHOLD_US: f64 = 20_000.0;
 const THRESHOLD_AT: f64 = 125_000.0;
 /// Time a capacity is measured over: at least, and at most.
 const MEASURED_US: f64 = 60_000.0;
+/// Readings are of what left up to this much earlier.
+const SEEN_AFTER: Micros = Micros::from_millis(40);
 const MEASURED_MOST_US: f64 = 600_000.0;
 
 /// Share by which the rate grows in a second near the known capacity, at [`GROWTH_AT`] bytes per second (20 Mb/s).
@@ -555,6 +628,8 @@ const USED_STARTING: f64 = 0.5;
 pub const KEPT: Micros = Micros::from_secs(20);
 const HALF_LIFE: Micros = Micros::from_secs(20);
 const AGED_EVERY: Micros = Micros::from_secs(1);
+/// Without a reading for this long the losses are looked at all the same: the queue may drop the ACKACKs.
+const UNREAD: Micros = Micros::from_millis(500);
 /// Without an answer for this long, and three round trips, a link is silent.
 const PATIENCE: Micros = Micros::from_secs(1);
 
@@ -580,7 +655,7 @@ mod tests {
                     let (p90, p99) = (world.queue(0.9, 3.0, 33.0), world.queue(0.99, 3.0, 33.0));
                     let dropped = world.dropped(3.0, 33.0);
                     let good = share >= 0.96
-                        && p90 < f64::max(30.0, rtt_ms as f64 / 4.0)
+                        && p90 < f64::max(30.0, rtt_ms as f64 / 4.0) + 1.36 * 8.0 / mbps
                         && p99 < queue_ms as f64
                         && dropped < 0.002;
                     bad += u32::from(!good);
@@ -610,6 +685,7 @@ mod tracing_one {
         if get("POL", 0.0) > 0.0 { path.queue_ms = None; }
         if get("C2", 0.0) > 0.0 { path.capacity.push((10.0, get("C2", 0.0))); }
         if get("RTT2", 0.0) > 0.0 { path.rtt_ms.push((10.0, get("RTT2", 0.0) as u64)); }
+        path.handshake = get("HS", 1.0) > 0.0;
         let mut offers = vec![Offer::ALL];
         if get("TWO", -1.0) >= 0.0 { offers.push(Offer { from: get("TWO", 0.0), ..Offer::ALL }); }
         if get("LOAD", 0.0) > 0.0 { offers[0].load = Some(get("LOAD", 0.0)); }

@@ -35,6 +35,8 @@ pub(super) struct Path {
     /// From here on until there, in seconds, the receiver is not heard.
     pub(super) mute: (f64, f64),
     pub(super) seed: u64,
+    /// Whether the handshake's round trip is told.
+    pub(super) handshake: bool,
 }
 
 impl Path {
@@ -48,6 +50,7 @@ impl Path {
             ack_loss: 0.0,
             mute: (0.0, 0.0),
             seed: 1,
+            handshake: true,
         }
     }
 }
@@ -150,6 +153,10 @@ impl World {
         };
         for flow in 0..world.flows.len() {
             let from = nanos(world.flows[flow].offer.from);
+            if world.path.handshake {
+                let rtt = Micros::from_millis(at_time(&world.path.rtt_ms, from));
+                world.flows[flow].capacity.on_round_trip(Instant::from_micros(from / 1_000), rtt);
+            }
             world.at(from, Event::Send(flow));
             world.at(from + 3 * MS * flow as u64, Event::Tick(flow));
         }

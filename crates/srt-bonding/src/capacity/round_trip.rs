@@ -101,6 +101,15 @@ impl RoundTrip {
         self.readings += 1;
     }
 
+    /// Takes a round trip of our own as the shortest so far.
+    pub(super) fn on_round_trip(&mut self, now: Instant, rtt: Micros) {
+        let rtt_us = rtt.as_micros();
+        if (1..=LONGEST_US).contains(&rtt_us) {
+            self.base_us.0 = self.base_us.0.min(rtt_us as f64);
+            self.half_began = now;
+        }
+    }
+
     /// Forgets the shortest: what was measured last is the way now.
     pub(super) fn rebase(&mut self, now: Instant) {
         let shortest = self.recent(NOISY).fold(f64::MAX, f64::min);
@@ -131,14 +140,23 @@ impl RoundTrip {
         (reading.rtt_us - self.base_us()).max(0.0)
     }
 
+    /// What the last sample has above the shortest, jitter and all.
+    pub(super) fn last_queue_us(&self) -> f64 {
+        self.recent(1).next().map_or(0.0, |sample| (sample - self.base_us()).max(0.0))
+    }
+
     /// How far one sample usually lies from the next.
     pub(super) const fn noise_us(&self) -> f64 {
         self.noise_us
     }
 
-    /// The smoothed round trip as last told.
-    pub(super) fn smoothed_us(&self) -> Option<f64> {
-        self.told.map(|(rtt, _)| rtt)
+    /// The smoothed round trip as last told; what SRT assumes where nothing is known.
+    pub(super) fn smoothed_us(&self) -> f64 {
+        match (self.told, self.base_us()) {
+            (Some((rtt, _)), _) => rtt,
+            (None, base) if base > 0.0 => base,
+            (None, _) => ASSUMED_US.0 as f64,
+        }
     }
 
     fn recent(&self, count: usize) -> impl Iterator<Item = f64> + '_ {
