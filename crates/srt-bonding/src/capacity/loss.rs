@@ -9,8 +9,9 @@ const SHORTEST: Micros = Micros::from_millis(100);
 const LONGEST: Micros = Micros::from_secs(2);
 /// Packets a judgement wants.
 const PACKETS: f64 = 40.0;
-/// Excess below this share is not worth a trial.
-const NOTICED: f64 = 0.015;
+const PACKETS_TRIAL: f64 = 100.0;
+/// With so many nothing more is to be learned.
+const PACKETS_ENOUGH: f64 = 400.0;
 /// A loss is reported as soon as the next packet arrives, so about as late as a reading that left with it.
 const LATE: Micros = Micros::from_millis(15);
 /// The loss told is smoothed over a few of these.
@@ -109,17 +110,26 @@ impl Loss {
     }
 
     /// Looks at what left long enough ago for its losses to be known.
-    pub(super) fn judge(&mut self, now: Instant, rtt: Micros, history: &History, packet: f64) -> Verdict {
+    ///
+    /// An excess above `noticed` begins a trial, where it is more than chance.
+    pub(super) fn judge(&mut self, now: Instant, rtt: Micros, history: &History, packet: f64, noticed: f64) -> Verdict {
         self.tell(history);
         let horizon = self.horizon;
         let span = horizon.saturating_since(self.from);
         let sent = history.between(self.from, horizon);
         let packets = sent / packet;
-        if span < SHORTEST.max(rtt / 2) || packets < 1.0 || packets < PACKETS && span < LONGEST {
+        let wanted = if self.trial.is_some() { PACKETS_TRIAL } else { PACKETS };
+        if span < SHORTEST.max(rtt / 2) || packets < 1.0 || packets < wanted && span < LONGEST {
             return Verdict::Usual;
         }
         let loss = (self.lost / sent).min(1.0);
         let seconds = micros_f64(span) / 1e6;
+        let more = loss - self.usual;
+        let noticed = more > noticed && packets * more > 4.0 * (packets * self.usual).sqrt() + 3.0;
+        let enough = packets > PACKETS_ENOUGH || span > LONGEST;
+        if !noticed && !enough && self.trial.is_none() {
+            return Verdict::Usual;
+        }
         self.restart(horizon);
         match self.trial.take() {
             Some(trial) if loss < self.usual + (trial.loss - self.usual) / 2.0 => Verdict::Ours,
@@ -128,10 +138,7 @@ impl Loss {
                 Verdict::NotOurs { before: trial.before }
             }
             None => {
-                let expected = packets * self.usual;
-                let more = loss - self.usual;
-                if more > NOTICED && packets * more > 3.0 * (expected + 1.0).sqrt() + 1.0 {
-                    self.excess = more;
+                if noticed {
                     let given = sent / seconds;
                     self.trial = Some(Trial { before: given, loss });
                     self.restart(now);
@@ -179,7 +186,7 @@ mod tests {
             }
             loss.on_reading(now);
             if n % 10 == 0 {
-                match loss.judge(now, Micros::from_millis(1), history, PACKET as f64) {
+                match loss.judge(now, Micros::from_millis(1), history, PACKET as f64, 0.015) {
                     Verdict::Usual => {}
                     verdict => verdicts.push(verdict),
                 }

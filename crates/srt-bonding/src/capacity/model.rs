@@ -115,7 +115,7 @@ pub(super) struct Look {
 
 #[derive(Debug)]
 pub(super) struct World {
-    path: Path,
+    pub(super) path: Path,
     pub(super) flows: Vec<Flow>,
     events: BinaryHeap<Reverse<(Nanos, u64, Event)>>,
     made: u64,
@@ -251,7 +251,8 @@ impl World {
         if let Some(load) = it.offer.load {
             let elapsed = now - it.loaded;
             it.loaded = now;
-            it.backlog = (it.backlog + load * 1e6 / 8.0 * secs(elapsed)).min(1e6);
+            it.backlog = (it.backlog + load * 1e6 / 8.0 * secs(elapsed)).min(load * 1e6 / 8.0 * 0.05);
+            // What is not sent in 50 ms goes another way.
             it.capacity.on_limited(instant, it.backlog > 3.0 * DATA as f64);
             if it.backlog < DATA as f64 {
                 let missing = (DATA as f64 - it.backlog + 1.0) * 8.0 / load / 1e6;

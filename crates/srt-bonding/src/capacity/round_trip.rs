@@ -82,7 +82,11 @@ impl RoundTrip {
 
     fn on_sample(&mut self, now: Instant, sample: f64) {
         let before = self.recent(1).next().unwrap_or(sample);
-        self.noise_us += ((sample - before).abs() - self.noise_us) / 16.0;
+        let earlier = self.recent(2).last().unwrap_or(before);
+        // The second difference: a queue that grows evenly is no jitter. 1.7 times that of independent samples is the first.
+        let off = (sample - 2.0 * before + earlier).abs() / 1.7;
+        let weight = (self.sampled as f64).clamp(2.0, 16.0);
+        self.noise_us += (off - self.noise_us) / weight;
         self.samples[self.sampled % NOISY] = sample;
         self.sampled += 1;
 
