@@ -184,8 +184,10 @@ impl Capacity {
         }
         if self.way.on_report(now, report.rtt, report.rtt_variance) {
             self.read = now;
+            if let Some(last) = self.way.last() {
+                self.loss.on_reading(last.left);
+            }
             if let Some(reading) = self.way.newest() {
-                self.loss.on_reading(reading.left);
                 self.steer_by_queue(now, reading);
             }
         } else if now.saturating_since(self.read) > UNREAD {
@@ -415,7 +417,8 @@ impl Capacity {
     fn grow(&mut self, now: Instant) {
         let elapsed = now.saturating_since(self.steered).min(GROWTH_STEP);
         self.steered = now;
-        let span = Micros::from_micros(whole(self.rtt_us())).max(Micros::from_millis(100));
+        let packet_us = self.packet / self.rate * 1e6;
+        let span = Micros::from_micros(whole(self.rtt_us().max(8.0 * packet_us).max(100_000.0)));
         let used = self.sent.rate(now, span);
         if used >= USED * self.rate {
             self.used = now;
@@ -435,7 +438,7 @@ impl Capacity {
         let (needs, per_second) = match self.known {
             None => (USED_STARTING, doubling),
             Some(known) if self.rate < known * 0.9 => (USED_STARTING, doubling),
-            Some(known) if self.rate > known * 1.5 => (USED_STARTING, doubling / 2.0),
+            Some(known) if self.rate > known * 1.5 => (USED_STARTING, (0.2 / (rtt_s + 0.1)).min(1.2)),
             Some(known) => {
                 let gentle = GROWTH * (GROWTH_AT / self.rate).sqrt().clamp(0.5, 2.0);
                 let beyond = (self.rate / known - 1.04 - gentle * rtt_s).max(0.0);
@@ -498,11 +501,11 @@ impl Capacity {
     /// Queueing above this is ours to mend. Less on faster links, so that the bigger of two yields first; more where packets take
     /// long, where there is jitter, and a little where the way is long.
     fn threshold_us(&self) -> f64 {
-        let by_rate = (THRESHOLD_US * (THRESHOLD_AT / self.rate).sqrt().sqrt()).clamp(8_000.0, 40_000.0);
+        let by_rate = (THRESHOLD_US * (THRESHOLD_AT / self.rate).sqrt().sqrt()).clamp(8_000.0, 24_000.0);
         let packet_us = self.packet / self.rate * 1e6;
         // A packet on its way out is jitter that is known.
-        let noise_us = (1.5 * self.way.noise_us() - 0.5 * packet_us).max(0.0);
-        by_rate.max(1.2 * packet_us) + noise_us + self.way.base_us() / 32.0
+        let noise_us = (1.3 * self.way.noise_us() - packet_us).max(0.0);
+        by_rate.max(packet_us) + noise_us + self.way.base_us() / 32.0
     }
 
     fn rtt_us(&self) -> f64 {
@@ -535,7 +538,7 @@ impl Capacity {
         let wanted_us = MEASURED_US.max(24.0 * self.way.noise_us()).max(24.0 * packet_us).min(MEASURED_MOST_US);
         let newest = self.way.newest()?;
         let busy_us = busy_us.max(self.way.queue_us(newest) / 3.0);
-        let since = since + SEEN_AFTER; // a reading is the least of some samples: those before do not count
+        let since = since + SEEN_AFTER; // so well is it known when a reading left
         let mut oldest = newest;
         for reading in self.way.trail() {
             let span_us = micros_f64(newest.left.saturating_since(reading.left));
@@ -617,8 +620,8 @@ const THRESHOLD_US: f64 = 20_000.0;
 const THRESHOLD_AT: f64 = 125_000.0;
 /// Time a capacity is measured over: at least, and at most.
 const MEASURED_US: f64 = 60_000.0;
-/// Readings are of what left up to this much earlier.
-const SEEN_AFTER: Micros = Micros::from_millis(40);
+/// When something left is known to this.
+const SEEN_AFTER: Micros = Micros::from_millis(10);
 const MEASURED_MOST_US: f64 = 600_000.0;
 
 /// Share by which the rate grows in a second near the known capacity, at [`GROWTH_AT`] bytes per second (20 Mb/s).

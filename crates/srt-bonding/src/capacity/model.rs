@@ -154,7 +154,7 @@ impl World {
         for flow in 0..world.flows.len() {
             let from = nanos(world.flows[flow].offer.from);
             if world.path.handshake {
-                let rtt = Micros::from_millis(at_time(&world.path.rtt_ms, from));
+                let rtt = Micros::from_millis(at_time(&world.path.rtt_ms, from) + 2 * world.path.jitter_ms);
                 world.flows[flow].capacity.on_round_trip(Instant::from_micros(from / 1_000), rtt);
             }
             world.at(from, Event::Send(flow));

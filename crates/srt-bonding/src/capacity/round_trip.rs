@@ -20,11 +20,11 @@ const TRAIL: usize = 128;
 /// Between the ACKACK's arrival at the receiver and the next ACK: half of 10 ms on average.
 const TICK: Micros = Micros::from_millis(5);
 
-/// One reading of the way: what left at `left` needed `rtt_us` there and back.
+/// One reading of the way: what left at `left` needed `rtt_us` there and back. In the trail the least of a few samples, so
+/// without most of the jitter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     pub(super) left: Instant,
-    /// The least of the last few samples, so without most of the jitter.
     pub(super) rtt_us: f64,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Reading {
 pub(super) struct RoundTrip {
     /// Smoothed round trip and variance of the last report.
     told: Option<(f64, f64)>,
-    samples: [f64; NOISY],
+    samples: [Reading; NOISY],
     sampled: usize,
     noise_us: f64,
     /// Shortest of this half window and of the one before.
@@ -47,7 +47,7 @@ impl RoundTrip {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             told: None,
-            samples: [0.0; NOISY],
+            samples: [Reading::default(); NOISY],
             sampled: 0,
             noise_us: 0.0,
             base_us: (f64::MAX, f64::MAX),
@@ -68,7 +68,7 @@ impl RoundTrip {
             None => told.0,
             // The same again: a way without any jitter, or no sample since.
             Some(before) if before == told => match self.recent(1).next() {
-                Some(last) if (last - told.0).abs() < SAME_US => last,
+                Some(last) if (last.rtt_us - told.0).abs() < SAME_US => last.rtt_us,
                 _ => return false,
             },
             Some(before) => unsmoothed(before, told),
@@ -81,13 +81,14 @@ impl RoundTrip {
     }
 
     fn on_sample(&mut self, now: Instant, sample: f64) {
-        let before = self.recent(1).next().unwrap_or(sample);
-        let earlier = self.recent(2).last().unwrap_or(before);
+        let before = self.recent(1).next().map_or(sample, |last| last.rtt_us);
+        let earlier = self.recent(2).last().map_or(before, |last| last.rtt_us);
         // The second difference: a queue that grows evenly is no jitter. 1.7 times that of independent samples is the first.
         let off = (sample - 2.0 * before + earlier).abs() / 1.7;
         let weight = (self.sampled as f64).clamp(2.0, 16.0);
         self.noise_us += (off - self.noise_us) / weight;
-        self.samples[self.sampled % NOISY] = sample;
+        let left = now - Micros::from_micros(whole(sample) as u64) - TICK;
+        self.samples[self.sampled % NOISY] = Reading { left, rtt_us: sample };
         self.sampled += 1;
 
         // The shortest needs two witnesses: what undoing the smoothing got wrong is not believed for ten seconds.
@@ -99,9 +100,8 @@ impl RoundTrip {
         self.base_us.0 = self.base_us.0.min(witnessed);
 
         let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
-        let rtt_us = self.recent(looked_at).fold(f64::MAX, f64::min);
-        let left = now - Micros::from_micros(whole(sample) as u64) - TICK;
-        self.trail[self.readings % TRAIL] = Reading { left, rtt_us };
+        let least = self.recent(looked_at).min_by(|a, b| a.rtt_us.total_cmp(&b.rtt_us));
+        self.trail[self.readings % TRAIL] = least.unwrap_or_default();
         self.readings += 1;
     }
 
@@ -116,7 +116,7 @@ impl RoundTrip {
 
     /// Forgets the shortest: what was measured last is the way now.
     pub(super) fn rebase(&mut self, now: Instant) {
-        let shortest = self.recent(NOISY).fold(f64::MAX, f64::min);
+        let shortest = self.recent(NOISY).map(|sample| sample.rtt_us).fold(f64::MAX, f64::min);
         if shortest < f64::MAX {
             self.base_us = (shortest, f64::MAX);
             self.half_began = now;
@@ -144,9 +144,14 @@ impl RoundTrip {
         (reading.rtt_us - self.base_us()).max(0.0)
     }
 
+    /// The last sample, jitter and all.
+    pub(super) fn last(&self) -> Option<Reading> {
+        self.recent(1).next()
+    }
+
     /// What the last sample has above the shortest, jitter and all.
     pub(super) fn last_queue_us(&self) -> f64 {
-        self.recent(1).next().map_or(0.0, |sample| (sample - self.base_us()).max(0.0))
+        self.last().map_or(0.0, |sample| self.queue_us(sample))
     }
 
     /// How far one sample usually lies from the next.
@@ -163,7 +168,7 @@ impl RoundTrip {
         }
     }
 
-    fn recent(&self, count: usize) -> impl Iterator<Item = f64> + '_ {
+    fn recent(&self, count: usize) -> impl Iterator<Item = Reading> + '_ {
         (1..=self.sampled.min(count).min(NOISY)).map(|back| self.samples[(self.sampled - back) % NOISY])
     }
 }
