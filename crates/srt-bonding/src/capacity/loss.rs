@@ -39,6 +39,8 @@ pub(super) struct Loss {
     /// What left from here on counts.
     from: Instant,
     lost: f64,
+    /// Told since the last reading.
+    pending: f64,
     /// Excess of the last epoch.
     excess: f64,
     /// What of all that left before is known: whether it arrived.
@@ -61,6 +63,7 @@ impl Loss {
             trial: None,
             from: now,
             lost: 0.0,
+            pending: 0.0,
             excess: 0.0,
             horizon: now,
             told: 0.0,
@@ -73,18 +76,19 @@ impl Loss {
     pub(super) fn on_lost(&mut self, bytes: f64) {
         self.told_lost += bytes;
         if self.horizon >= self.from {
-            self.lost += bytes;
+            self.pending += bytes;
         }
     }
 
     /// A reading that left at `left` was answered, so the losses of what left before were told.
     pub(super) fn on_reading(&mut self, left: Instant) {
         self.horizon = self.horizon.max(left - LATE);
+        self.lost += std::mem::take(&mut self.pending);
     }
 
     /// What left before `now` no longer counts: the rate is another since.
     pub(super) fn restart(&mut self, now: Instant) {
-        (self.from, self.lost, self.excess) = (now, 0.0, 0.0);
+        (self.from, self.lost, self.pending, self.excess) = (now, 0.0, 0.0, 0.0);
     }
 
     /// Ends a trial without a judgement.

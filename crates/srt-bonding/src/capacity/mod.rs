@@ -192,6 +192,7 @@ impl Capacity {
             }
         } else if now.saturating_since(self.read) > UNREAD {
             self.loss.on_reading(now - Micros::from_micros(whole(self.rtt_us())));
+            self.steer_blind(now);
         }
         if self.state != State::Draining {
             self.steer_by_loss(now);
@@ -299,6 +300,16 @@ impl Capacity {
             return;
         }
         if reading.left < self.settled {
+            // What left during the last drain cannot have made the queue longer, unless the link carries less than was thought.
+            if reading.left > self.cut && queue_us > threshold_us {
+                match self.flow(self.cut, threshold_us / 4.0) {
+                    Some(flow) if flow.rising() && self.state == State::Steady => {
+                        self.drain_began = now;
+                        self.cut_to(now, flow.carried, queue_us);
+                    }
+                    _ => {}
+                }
+            }
             return;
         }
         if queue_us < threshold_us / 2.0 {
@@ -325,6 +336,22 @@ impl Capacity {
         let packet_us = self.packet / self.rate * 1e6;
         self.undershoot_us = if digs { DIG_US.max(2.0 * packet_us) } else { UNDERSHOOT_US };
         self.cut_to(now, flow.carried, queue_us);
+    }
+
+    /// The queue was too long when last seen, and nothing comes through it any more that would tell: it drops the ACKACKs too.
+    fn steer_blind(&mut self, now: Instant) {
+        let Some(reading) = self.way.newest() else { return };
+        let queue_us = self.way.queue_us(reading);
+        if self.state == State::Draining || queue_us <= self.threshold_us() || now.saturating_since(self.cut) < UNREAD * 2 {
+            return;
+        }
+        let sent = self.sent.rate(now, UNREAD);
+        if let Some(carried) = self.received().map(|received| received.min(sent)) {
+            self.unhindered = self.rate;
+            self.loss.abandon(now);
+            (self.drain_began, self.drain_least) = (now, Micros::ZERO);
+            self.cut_to(now, carried, queue_us);
+        }
     }
 
     /// While draining: is it done, and does it go as it should?
@@ -393,7 +420,8 @@ impl Capacity {
         let noticed = if self.state == State::Starting { NOTICED_STARTING } else { NOTICED };
         match self.loss.judge(now, rtt, &self.sent, self.packet, noticed) {
             Verdict::Usual => {}
-            Verdict::Excess { carried, .. } => {
+            Verdict::Excess { sent, carried } => {
+                let carried = carried.max(sent * CUT_MOST);
                 // Where the way is not known yet its queue may have been full before it was ever seen empty.
                 let below = if self.state == State::Starting { DRAIN } else { BELOW };
                 self.set(self.state, carried.min(self.rate) * below, Reason::Loss);
@@ -634,6 +662,8 @@ const USED_STARTING: f64 = 0.5;
 /// Loss beyond the usual that is worth a trial. A rate that doubles soon makes more, and what is usual is not known then.
 const NOTICED: f64 = 0.015;
 const NOTICED_STARTING: f64 = 0.25;
+/// However much is lost, no cut is to less than this share: it was not all at that rate.
+const CUT_MOST: f64 = 0.4;
 
 /// A rate is believed for this long without being used.
 pub const KEPT: Micros = Micros::from_secs(20);
