@@ -468,7 +468,7 @@ impl Capacity {
             Some(known) if self.rate < known * 0.9 => (USED_STARTING, doubling),
             Some(known) if self.rate > known * 1.5 => (USED_STARTING, (0.2 / (rtt_s + 0.1)).min(1.2)),
             Some(known) => {
-                let gentle = GROWTH * (GROWTH_AT / self.rate).sqrt().clamp(0.5, 2.0);
+                let gentle = (GROWTH * (GROWTH_AT / self.rate).sqrt().clamp(0.5, 3.0)).min(1e6 / packet_us / 700.0);
                 let beyond = (self.rate / known - 1.04 - gentle * rtt_s).max(0.0);
                 (USED, (gentle * (1.0 + 100.0 * beyond)).min((0.1 / (rtt_s + 0.06)).min(0.7)))
             }
@@ -563,7 +563,7 @@ impl Capacity {
     /// What went through the link while its queue was above `busy_us`, of what left after `since`. `None` while that was too short.
     fn flow(&self, since: Instant, busy_us: f64) -> Option<Flow> {
         let packet_us = self.packet / self.rate * 1e6;
-        let wanted_us = MEASURED_US.max(24.0 * self.way.noise_us()).max(24.0 * packet_us).min(MEASURED_MOST_US);
+        let wanted_us = MEASURED_US.max(24.0 * self.way.noise_us()).max(MEASURED_PACKETS * packet_us).min(MEASURED_MOST_US);
         let newest = self.way.newest()?;
         let busy_us = busy_us.max(self.way.queue_us(newest) / 3.0);
         let since = since + SEEN_AFTER; // so well is it known when a reading left
@@ -650,6 +650,7 @@ const THRESHOLD_AT: f64 = 125_000.0;
 const MEASURED_US: f64 = 60_000.0;
 /// When something left is known to this.
 const SEEN_AFTER: Micros = Micros::from_millis(10);
+const MEASURED_PACKETS: f64 = 20.0;
 const MEASURED_MOST_US: f64 = 600_000.0;
 
 /// Share by which the rate grows in a second near the known capacity, at [`GROWTH_AT`] bytes per second (20 Mb/s).

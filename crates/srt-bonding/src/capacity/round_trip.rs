@@ -15,6 +15,8 @@ const CALM: usize = 3;
 const NOISY: usize = 8;
 /// Jitter above this is worth a wider look, one sample for each.
 const NOISE_STEP_US: f64 = 2_500.0;
+/// And none that left so long before the last: where the queue drops ACKACKs samples are few.
+const LOOKED_BACK: Micros = Micros::from_millis(150);
 /// Samples kept: 1.3 s of reports.
 const TRAIL: usize = 128;
 /// Between the ACKACK's arrival at the receiver and the next ACK: half of 10 ms on average.
@@ -100,7 +102,8 @@ impl RoundTrip {
         self.base_us.0 = self.base_us.0.min(witnessed);
 
         let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
-        let least = self.recent(looked_at).min_by(|a, b| a.rtt_us.total_cmp(&b.rtt_us));
+        let late_enough = self.recent(looked_at).filter(|sample| left.saturating_since(sample.left) <= LOOKED_BACK);
+        let least = late_enough.min_by(|a, b| a.rtt_us.total_cmp(&b.rtt_us));
         self.trail[self.readings % TRAIL] = least.unwrap_or_default();
         self.readings += 1;
     }
