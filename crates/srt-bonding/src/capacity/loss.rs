@@ -116,7 +116,14 @@ impl Loss {
     /// Looks at what left long enough ago for its losses to be known.
     ///
     /// An excess above `noticed` begins a trial, where it is more than chance.
-    pub(super) fn judge(&mut self, now: Instant, rtt: Micros, history: &History, packet: f64, noticed: f64) -> Verdict {
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        rtt: Micros,
+        history: &History,
+        packet: f64,
+        noticed: f64,
+    ) -> Verdict {
         self.tell(history);
         let horizon = self.horizon;
         let span = horizon.saturating_since(self.from);
@@ -180,7 +187,13 @@ mod tests {
     const PACKET: u64 = 1_000;
 
     /// Sends `pps` packets a second for a second, of which `lost_of(n)` are lost; verdicts that were not `Usual`.
-    fn second(loss: &mut Loss, history: &mut History, at: u64, pps: u64, lost_of: impl Fn(u64) -> bool) -> Vec<Verdict> {
+    fn second(
+        loss: &mut Loss,
+        history: &mut History,
+        at: u64,
+        pps: u64,
+        lost_of: impl Fn(u64) -> bool,
+    ) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for n in 0..pps {
             let now = Instant::from_micros(at * 1_000_000 + n * 1_000_000 / pps);

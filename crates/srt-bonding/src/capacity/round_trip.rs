@@ -102,7 +102,8 @@ impl RoundTrip {
         self.base_us.0 = self.base_us.0.min(witnessed);
 
         let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
-        let late_enough = self.recent(looked_at).filter(|sample| left.saturating_since(sample.left) <= LOOKED_BACK);
+        let late_enough =
+            self.recent(looked_at).filter(|sample| left.saturating_since(sample.left) <= LOOKED_BACK);
         let least = late_enough.min_by(|a, b| a.rtt_us.total_cmp(&b.rtt_us));
         self.trail[self.readings % TRAIL] = least.unwrap_or_default();
         self.readings += 1;
@@ -203,7 +204,11 @@ fn unsmoothed(before: (f64, f64), after: (f64, f64)) -> f64 {
     best.1
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and below zero is zero")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and below zero is zero"
+)]
 fn whole(value: f64) -> usize {
     value as usize
 }
