@@ -13,6 +13,8 @@ const SAME_US: f64 = 16.0;
 /// Samples the least of which is the signal: at least, and where there is much jitter.
 const CALM: usize = 3;
 const NOISY: usize = 8;
+/// Until so many samples it is not known how much jitter there is.
+const UNKNOWN: usize = 32;
 /// Jitter above this is worth a wider look, one sample for each.
 const NOISE_STEP_US: f64 = 2_500.0;
 /// And none that left so long before the last: where the queue drops ACKACKs samples are few.
@@ -41,6 +43,8 @@ pub(super) struct RoundTrip {
     /// Shortest of this half window and of the one before.
     base_us: (f64, f64),
     half_began: Instant,
+    /// The shortest began with one of our own.
+    hinted: bool,
     trail: [Reading; TRAIL],
     readings: usize,
 }
@@ -54,6 +58,7 @@ impl RoundTrip {
             noise_us: 0.0,
             base_us: (f64::MAX, f64::MAX),
             half_began: now,
+            hinted: false,
             trail: [Reading::default(); TRAIL],
             readings: 0,
         }
@@ -93,15 +98,21 @@ impl RoundTrip {
         self.samples[self.sampled % NOISY] = Reading { left, rtt_us: sample };
         self.sampled += 1;
 
-        // The shortest needs two witnesses: what undoing the smoothing got wrong is not believed for ten seconds.
-        let witnessed = sample.max(before);
+        // The shortest needs two witnesses: what undoing the smoothing got wrong is not believed for ten seconds. And more where
+        // there is jitter: half a second's luckiest sample is not the way.
+        let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
+        let witnesses = if self.sampled < UNKNOWN { NOISY } else { looked_at.div_ceil(2) };
+        let witnessed = self.recent(witnesses).map(|sample| sample.rtt_us).fold(sample, f64::max);
         if now.saturating_since(self.half_began) >= BASE_HALF {
             self.base_us = (witnessed, self.base_us.0);
             self.half_began = now;
         }
-        self.base_us.0 = self.base_us.0.min(witnessed);
+        self.base_us.0 = match (self.sampled < NOISY, self.hinted) {
+            (true, true) => self.base_us.0,
+            (true, false) => witnessed,
+            (false, _) => self.base_us.0.min(witnessed),
+        };
 
-        let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
         let late_enough =
             self.recent(looked_at).filter(|sample| left.saturating_since(sample.left) <= LOOKED_BACK);
         let least = late_enough.min_by(|a, b| a.rtt_us.total_cmp(&b.rtt_us));
@@ -115,6 +126,7 @@ impl RoundTrip {
         if (1..=LONGEST_US).contains(&rtt_us) {
             self.base_us.0 = self.base_us.0.min(rtt_us as f64);
             self.half_began = now;
+            self.hinted = true;
         }
     }
 
