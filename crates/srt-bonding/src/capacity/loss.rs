@@ -12,6 +12,8 @@ const PACKETS: f64 = 40.0;
 const PACKETS_TRIAL: f64 = 100.0;
 /// With so many nothing more is to be learned.
 const PACKETS_ENOUGH: f64 = 400.0;
+/// More than this is never usual.
+const USUAL_MOST: f64 = 0.5;
 /// A loss is reported as soon as the next packet arrives, so about as late as a reading that left with it.
 const LATE: Micros = Micros::from_millis(15);
 /// The loss told is smoothed over a few of these.
@@ -145,7 +147,7 @@ impl Loss {
         match self.trial.take() {
             Some(trial) if loss < self.usual + (trial.loss - self.usual) / 2.0 => Verdict::Ours,
             Some(trial) => {
-                self.usual = loss.min(trial.loss);
+                self.usual = loss.min(trial.loss).min(USUAL_MOST);
                 Verdict::NotOurs { before: trial.before }
             }
             None => {

@@ -126,6 +126,8 @@ pub struct Capacity {
     used: Instant,
     aged: Instant,
     unanswered: Option<Instant>,
+    /// Much less arrives than was sent, since then.
+    overrun: Option<Instant>,
 }
 
 impl Capacity {
@@ -164,14 +166,15 @@ impl Capacity {
             used: now,
             aged: now,
             unanswered: None,
+            overrun: None,
         }
     }
 
-    /// A datagram left on this link; its size with the headers of IP and UDP.
+    /// A datagram with data left on this link, the first time or again; its size with the headers of IP and UDP.
     pub fn on_sent(&mut self, now: Instant, wire_bytes: usize) {
         let bytes = u64::try_from(wire_bytes).unwrap_or(u64::MAX).min(PACKET_MAX);
         self.sent.add(now, bytes);
-        self.packet += (bytes as f64 - self.packet) / 32.0;
+        self.packet += (bytes.max(PACKET_MIN) as f64 - self.packet) / 32.0;
         self.unanswered.get_or_insert(now);
     }
 
@@ -194,6 +197,7 @@ impl Capacity {
             self.loss.on_reading(now - Micros::from_micros(whole(self.rtt_us())));
             self.steer_blind(now);
         }
+        self.guard(now);
         if self.state != State::Draining {
             self.steer_by_loss(now);
         }
@@ -338,22 +342,32 @@ impl Capacity {
         self.cut_to(now, flow.carried, queue_us);
     }
 
-    /// The queue was too long when last seen, and nothing comes through it any more that would tell: it drops the ACKACKs too.
+    /// Reports come and none has a new round trip: a queue so full that it drops the ACKACKs. What arrives is what the link carries.
     fn steer_blind(&mut self, now: Instant) {
-        let Some(reading) = self.way.newest() else { return };
-        let queue_us = self.way.queue_us(reading);
-        if self.state == State::Draining
-            || queue_us <= self.threshold_us()
-            || now.saturating_since(self.cut) < UNREAD * 2
-        {
+        if self.state == State::Draining || now.saturating_since(self.cut) < UNREAD * 2 {
             return;
         }
         let sent = self.sent.rate(now, UNREAD);
-        if let Some(carried) = self.received().map(|received| received.min(sent)) {
-            self.unhindered = self.rate;
+        let Some(carried) = self.received().map(|received| received.min(sent)) else { return };
+        if carried < sent * BLIND {
+            self.unhindered = carried;
             self.loss.abandon(now);
-            (self.drain_began, self.drain_least) = (now, Micros::ZERO);
-            self.cut_to(now, carried, queue_us);
+            self.dig(now, carried);
+        }
+    }
+
+    /// Far less arrives than was sent, and that for long: whatever queue and loss seem to say, it is too much.
+    fn guard(&mut self, now: Instant) {
+        let rtt = Micros::from_micros(whole(self.rtt_us()));
+        let sent = self.sent.rate(now, rtt.max(UNREAD));
+        let Some(arrives) = self.received().filter(|received| *received < sent * OVERRUN) else {
+            self.overrun = None;
+            return;
+        };
+        if now.saturating_since(*self.overrun.get_or_insert(now)) > rtt.max(UNREAD) {
+            self.overrun = None;
+            self.loss.abandon(now);
+            self.dig(now, arrives);
         }
     }
 
@@ -408,6 +422,7 @@ impl Capacity {
         (self.dug, self.dug_base_us) = (Some(now), self.way.base_us());
         (self.undershoot_us, self.emptied) = (UNDERSHOOT_US, None);
         (self.drain_began, self.drain_least, self.cut) = (now, DIG, now);
+        self.known = Some(known.max(RATE_MIN));
         self.unhindered = known;
         self.set(State::Draining, known * DIG_RATE, Reason::Loss);
     }
@@ -431,15 +446,16 @@ impl Capacity {
             }
             Verdict::Ours => {
                 let known = self.rate / BELOW;
-                self.known = Some(known);
                 if self.dug.is_none_or(|at| now.saturating_since(at) > DIG_EVERY) {
                     self.dig(now, known);
                 } else {
+                    self.known = Some(known);
                     self.settle(now, self.rate, Reason::Loss);
                 }
             }
             Verdict::NotOurs { before } => {
-                self.set(self.state, before.max(self.rate), Reason::LossIsNotOurs);
+                let most = self.received().map_or(f64::MAX, |received| received * RESTORED_MOST);
+                self.set(self.state, before.min(most).max(self.rate), Reason::LossIsNotOurs);
             }
         }
     }
@@ -596,7 +612,8 @@ impl Capacity {
                 / (elapsed_us + grown_us).max(elapsed_us / 4.0)
         });
         let carried = if told > 0.0 { (through + told.clamp(0.3 * sent, 1.1 * sent)) / 2.0 } else { through };
-        Some(Flow { sent, carried })
+        let most = self.received().map_or(f64::MAX, |received| received * RECEIVED_MOST);
+        Some(Flow { sent, carried: carried.min(most) })
     }
 }
 
@@ -635,12 +652,21 @@ const RATE_MIN: f64 = 12_500.0;
 /// As good as unlimited.
 const RATE_MAX: f64 = 1e12;
 const PACKET_INITIAL: f64 = 1_360.0;
+const PACKET_MIN: u64 = 44;
 const PACKET_MAX: u64 = 65_575;
 const BYTES_MAX: u64 = 1 << 40;
 /// Rates the receiver told, the median of which is looked at.
 const RECEIVED: usize = 9;
+/// A capacity is at most this much more than what is seen to arrive, which is what random loss takes; loss that is not ours gives
+/// back at most that rate.
+const RECEIVED_MOST: f64 = 1.25;
+const RESTORED_MOST: f64 = 1.6;
+/// A rate of which less arrives for long is too high whatever else is seen: random loss is less.
+const OVERRUN: f64 = 0.65;
+/// A rate of which less arrives, with no round trip measured, is too high.
+const BLIND: f64 = 0.9;
 /// A rate that doubles is never more than this many times what is seen to arrive.
-const ARRIVES_LATE: f64 = 4.0;
+const ARRIVES_LATE: f64 = 3.0;
 
 /// After a drain the rate is this share of what the link carries.
 const BELOW: f64 = 0.97;
