@@ -323,9 +323,6 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
     }
     if let Some(stream) = &group.stream {
         at(stream.recovery.next(), Timer::SecondCopy);
-        if group.mode == Mode::Balancing && stream.next_new.is_before(stream.send.next()) {
-            at(group.assigns_at(stream.last_new_at), Timer::Pacing);
-        }
         if let Some(threshold) = group.too_late_after()
             && let Some((oldest, _)) = stream.send.packet(stream.send.first())
         {
