@@ -1,8 +1,7 @@
 //! Balancing: each packet on the link that will deliver it first.
 //!
 //! A packet is bound to a link as soon as it is there, and waits its turn in a short queue: so the queues tell when the quickest link
-//! is full, and the next one takes over. Towards libsrt runs of packets are bound, so that little has to be said of what a link does
-//! not carry; a peer that merges links needs none of that.
+//! is full, and the next one takes over. Runs of packets are bound, so that little has to be said of what a link does not carry.
 
 use srt_protocol::time::{Instant, Micros};
 
@@ -22,7 +21,6 @@ const QUIET: Micros = Micros::from_millis(200);
 impl Group {
     /// Binds new packets to links.
     pub(super) fn assign(&mut self, now: Instant) {
-        let masks = self.masks();
         loop {
             let Some(stream) = &self.stream else { return };
             let seq = stream.next_new;
@@ -38,13 +36,13 @@ impl Group {
                 }
                 continue;
             }
-            let Some(index) = self.pick(now, len, masks) else { return };
+            let Some(index) = self.pick(now, len) else { return };
             let slot = self.members[index].slot;
             let mut ended = None;
             if let Some(stream) = &mut self.stream {
                 stream.next_new = seq.next();
                 stream.last_new_at = now;
-                let length = self.members[index].live().filter(|_| masks).map_or(1, |up| run_length(up, len));
+                let length = self.members[index].live().map_or(1, |up| run_length(up, len));
                 match &mut stream.run {
                     Some((current, left)) if *current == slot && *left > 1 => *left -= 1,
                     run => {
@@ -73,10 +71,10 @@ impl Group {
     }
 
     /// The link for the next packet; `None` where all have enough to do.
-    fn pick(&self, now: Instant, len: usize, masks: bool) -> Option<usize> {
+    fn pick(&self, now: Instant, len: usize) -> Option<usize> {
         let usable = |up: &&Up| up.link.window_left() > 0 && up.link.keys().ready();
         let mut best: Option<(bool, Instant, usize)> = None;
-        let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| masks && run.1 > 0);
+        let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| run.1 > 0);
         for (index, member) in self.members.iter().enumerate() {
             let Some(up) = member.live().filter(usable) else { continue };
             if up.again.len() >= WAITING_MAX {
