@@ -2,11 +2,14 @@
 //!
 //! [`sim`] runs whole connections on virtual time, from one seed; [`check`] says what must hold of such a run. [`peers`]
 //! runs other people's SRT programs, for `tests/interop_*.rs` and for `src/bin/viewer_loss.rs`, which counts what a viewer
-//! loses between ours and theirs; [`streams`] is what these tests send, and [`tap`] listens in.
+//! loses between ours and theirs; [`streams`] is what these tests send, and [`tap`] listens in. `netns` (Linux) joins two
+//! network namespaces by several links.
 #![forbid(unsafe_code)]
 
 pub mod bonded;
 pub mod check;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod peers;
 pub mod sim;
 pub mod streams;

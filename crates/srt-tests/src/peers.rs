@@ -431,11 +431,11 @@ struct BoundSocket {
     drops: u64,
 }
 
-/// The system's table of UDP sockets (Linux: `/proc/net/udp`).
+/// The system's table of UDP sockets (Linux), of the network namespace that this thread is in.
 fn udp_sockets() -> Option<Vec<BoundSocket>> {
     let mut sockets = Vec::new();
     let mut seen = false;
-    for table in ["/proc/net/udp", "/proc/net/udp6"] {
+    for table in ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"] {
         if let Ok(file) = fs::File::open(table) {
             seen = true;
             let lines = BufReader::new(file).lines().map_while(Result::ok);
