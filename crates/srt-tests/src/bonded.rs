@@ -40,6 +40,8 @@ pub struct Path {
     pub later: Vec<(f64, Profile)>,
     /// When the caller adds it, in seconds from the start.
     pub from: f64,
+    /// The caller's options for it, where they are not those of the group.
+    pub config: Option<Config>,
 }
 
 impl Path {
@@ -50,7 +52,7 @@ impl Path {
     #[must_use]
     pub fn new(text: &str) -> Self {
         let profile: Profile = text.parse().expect("a profile");
-        Self { forth: profile.clone(), back: profile, weight: 0, later: Vec::new(), from: 0.0 }
+        Self { forth: profile.clone(), back: profile, weight: 0, later: Vec::new(), from: 0.0, config: None }
     }
 
     /// The same with a weight.
@@ -237,6 +239,7 @@ struct Wire {
     /// The caller's link, and the socket ID it calls with.
     link: Option<LinkId>,
     weight: u16,
+    config: Option<Config>,
     from: Instant,
     entered: u64,
     came_out: u64,
@@ -285,6 +288,7 @@ impl World {
             caller: SocketAddr::from(([10, 0, number, 1], 5_000)),
             link: None,
             weight: path.weight,
+            config: path.config.clone(),
             from: after(path.from),
             entered: 0,
             came_out: 0,
@@ -425,7 +429,7 @@ impl World {
                 wire.back.set_profile(profile);
             }
             if wire.link.is_none() && wire.from <= self.now {
-                wire.link = self.caller.add_link(self.now, wire.weight, None);
+                wire.link = self.caller.add_link(self.now, wire.weight, wire.config.clone());
             }
         }
     }

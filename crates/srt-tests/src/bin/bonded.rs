@@ -131,6 +131,8 @@ fn run(args: &Args) -> Result<(), Fault> {
                 if let Err(error) = closed {
                     println!("close: {error}");
                 }
+                // The last words are still in the emulators.
+                thread::sleep(Duration::from_millis(500));
                 done
             })
         }
