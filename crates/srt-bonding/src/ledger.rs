@@ -24,6 +24,8 @@ pub(crate) struct Fate {
     pub(crate) carriers: u16,
     /// Those on which the peer reported it lost since it left there last.
     pub(crate) reported: u16,
+    /// Those that carried it out of its place, of which an ACK there says nothing.
+    displaced: u16,
     /// The peer has it, or wants it no more.
     pub(crate) done: bool,
     /// How often it left.
@@ -52,21 +54,20 @@ impl Ledger {
         Self { first, fates: VecDeque::new() }
     }
 
-    pub(crate) const fn first(&self) -> SeqNumber {
-        self.first
-    }
-
     pub(crate) fn get(&self, seq: SeqNumber) -> Option<&Fate> {
         self.fates.get(self.index(seq)?)
     }
 
-    /// `seq` leaves on a link.
-    pub(crate) fn on_sent(&mut self, now: Instant, seq: SeqNumber, slot: Slot) {
+    /// `seq` leaves on a link: `in_place` where the link carried none of a higher number before, and told of none.
+    pub(crate) fn on_sent(&mut self, now: Instant, seq: SeqNumber, slot: Slot, in_place: bool) {
         let Some(index) = self.index(seq) else { return };
         if index >= self.fates.len() {
             self.fates.resize(index + 1, Fate::default());
         }
         if let Some(fate) = self.fates.get_mut(index) {
+            if fate.carriers & slot.bit() == 0 && !in_place {
+                fate.displaced |= slot.bit();
+            }
             fate.carriers |= slot.bit();
             fate.reported &= !slot.bit();
             fate.times = fate.times.saturating_add(1);
@@ -81,14 +82,29 @@ impl Ledger {
         }
     }
 
-    /// A link acknowledged everything before `next`: what it carried of that is done; or all of it, where `everything`.
-    pub(crate) fn on_acknowledged(&mut self, from: SeqNumber, next: SeqNumber, slot: Slot, everything: bool) {
-        let from = if everything { 0 } else { self.index(from).unwrap_or(0) };
+    /// A link acknowledged everything from `from` to before `next`: what it carried of that is done. What it did not carry it may
+    /// pass over because it was told so.
+    pub(crate) fn on_acknowledged(&mut self, from: SeqNumber, next: SeqNumber, slot: Slot) {
+        let from = self.index(from).unwrap_or(0);
         let Some(end) = self.index(next) else { return };
         let end = end.min(self.fates.len());
         for fate in self.fates.range_mut(from.min(end)..end) {
-            fate.done |= everything || fate.carriers & slot.bit() != 0;
+            fate.done |= fate.carriers & !fate.displaced & slot.bit() != 0;
         }
+    }
+
+    /// The peer has everything from `from` to before `next`.
+    pub(crate) fn on_delivered(&mut self, from: SeqNumber, next: SeqNumber) {
+        let (Some(from), Some(end)) = (self.index(from), self.index(next)) else { return };
+        let end = end.min(self.fates.len());
+        for fate in self.fates.range_mut(from.min(end)..end) {
+            fate.done = true;
+        }
+    }
+
+    /// The first number that is not done with.
+    pub(crate) const fn first(&self) -> SeqNumber {
+        self.first
     }
 
     /// `seq` is not worth anything any more.
@@ -127,6 +143,7 @@ impl Ledger {
                 continue;
             }
             fate.carriers &= !slot.bit();
+            fate.displaced &= !slot.bit();
             fate.reported &= !slot.bit();
             fate.last = fate.last.filter(|last| last.0 != slot);
             if fate.carriers == 0 && !fate.done {
@@ -168,14 +185,12 @@ mod tests {
         let (a, b) = (Slot(0), Slot(1));
         let mut ledger = Ledger::new(isn);
         for (offset, slot) in [(0, a), (1, b), (2, a), (3, a)] {
-            ledger.on_sent(at(10), isn + offset, slot);
+            ledger.on_sent(at(10), isn + offset, slot, true);
         }
-        ledger.on_acknowledged(isn, isn + 3, a, false);
+        ledger.on_acknowledged(isn, isn + 3, a);
         assert_eq!(ledger.settle(), isn + 1, "what the other link carried is not known of");
-        ledger.on_acknowledged(isn, isn + 2, b, false);
+        ledger.on_acknowledged(isn, isn + 2, b);
         assert_eq!(ledger.settle(), isn + 3);
-        ledger.on_acknowledged(isn, isn + 4, b, true);
-        assert_eq!(ledger.settle(), isn + 4, "a peer that merges speaks for all links");
     }
 
     #[test]
@@ -183,9 +198,9 @@ mod tests {
         let isn = SeqNumber::new(7);
         let (a, b) = (Slot(0), Slot(15));
         let mut ledger = Ledger::new(isn);
-        ledger.on_sent(at(1), isn, a);
-        ledger.on_sent(at(2), isn, b);
-        ledger.on_sent(at(3), isn + 1, a);
+        ledger.on_sent(at(1), isn, a, true);
+        ledger.on_sent(at(2), isn, b, true);
+        ledger.on_sent(at(3), isn + 1, a, true);
         let mut orphans = Vec::new();
         ledger.on_gone(a, |seq| orphans.push(seq));
         assert_eq!(orphans, [isn + 1]);

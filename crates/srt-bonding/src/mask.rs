@@ -72,6 +72,11 @@ impl Mask {
         self.carried_at = Some(now);
     }
 
+    /// Whether `seq` would come after all that was carried or hidden here.
+    pub(crate) const fn in_place(&self, seq: SeqNumber) -> bool {
+        !seq.is_before(self.next)
+    }
+
     /// The run is over: another link goes on.
     pub(crate) fn on_run_ended(&mut self) {
         if let Some((_, since)) = &mut self.pending {
@@ -88,7 +93,7 @@ impl Mask {
         }
     }
 
-    /// What to tell now. `stream_next` is the number after the last one sent on any link; `running` while packets are to be played.
+    /// What to tell now. `stream_next` is the first number that is not done with; `running` while packets are to be played.
     pub(crate) fn poll(&mut self, now: Instant, stream_next: SeqNumber, running: bool) -> Option<SeqRange> {
         let at = self.next_at(stream_next, running)?;
         if at > now {
@@ -102,7 +107,7 @@ impl Mask {
             self.last = Some(range);
             return Some(range);
         }
-        if self.behind(stream_next) {
+        if self.behind(stream_next) && self.keeps_up_at() <= now {
             let range = (self.next, stream_next.prev());
             self.next = stream_next;
             self.last = Some(range);
@@ -125,9 +130,7 @@ impl Mask {
             sooner(self.told_at + KICK);
         }
         if self.behind(stream_next) {
-            // What is lost of the last run has to be reported first.
-            let quiet = self.carried_at.map_or(Instant::default(), |at| at + self.latency);
-            sooner(quiet.max(self.told_at + KEEP_UP));
+            sooner(self.keeps_up_at());
         }
         next
     }
@@ -136,6 +139,12 @@ impl Mask {
         if self.repeat.len() < REPEATS_MAX && !self.repeat.contains(&range) {
             self.repeat.push_back(range);
         }
+    }
+
+    fn keeps_up_at(&self) -> Instant {
+        // What is lost of the last run has to be reported first.
+        let quiet = self.carried_at.map_or(Instant::default(), |at| at + self.latency);
+        quiet.max(self.told_at + KEEP_UP)
     }
 
     fn behind(&self, stream_next: SeqNumber) -> bool {

@@ -83,6 +83,9 @@ pub(crate) struct Up {
     pub(crate) sent_at: Instant,
     /// SHUTDOWNs still to be sent, where it is being ended.
     pub(crate) goodbyes: Option<u8>,
+    /// When the peer is to be told what has come of the stream, and when it was last.
+    pub(crate) report_at: Option<Instant>,
+    pub(crate) reported_at: Instant,
     /// ACKs of the peer seen, and how many of them the capacity was told.
     pub(crate) acks: u64,
     /// ACKACKs that went with an unshifted stamp and are still to be made up for.

@@ -3,7 +3,7 @@
 use srt_protocol::{
     connection::ConnectionError,
     handshake::{Agreed, Outcome, RejectReason},
-    packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, GroupInfo, LossReport, Packet},
+    packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, GroupInfo, LossReport, Packet, STREAM_REPORT, StreamReport},
     stream::{Insertion, Tsbpd},
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
@@ -24,6 +24,9 @@ const CLOCKS_APART: Micros = Micros::from_secs(30);
 const COMPENSATE_AFTER: u64 = 15;
 /// A peer of ours that shares its packets over the links says by then what a link does not bring.
 const SAID_AFTER: Micros = Micros::from_millis(15);
+/// Time between two reports of what has come, and from a packet to the next of them.
+const REPORT_PERIOD: Micros = Micros::from_millis(20);
+const REPORT_AFTER: Micros = Micros::from_millis(5);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
 const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);
 
@@ -154,6 +157,11 @@ impl Group {
             }
             Control::Shutdown => self.link_down(now, index, Down::PeerShutdown),
             Control::PeerError(code) => self.push_event(Event::PeerError(*code)),
+            Control::UserDefined { subtype: STREAM_REPORT, content, .. } if self.peer.is_some_and(|peer| peer.merges) => {
+                if let Some(report) = StreamReport::parse(content) {
+                    self.on_report(now, &report);
+                }
+            }
             Control::UserDefined { subtype, content, .. } => up.link.on_user_defined(now, *subtype, content),
             // A repeated conclusion is answered by the endpoint, and a sign of life is one.
             Control::Handshake(_) | Control::Keepalive => {}
@@ -163,8 +171,6 @@ impl Group {
 
     fn on_ack(&mut self, now: Instant, index: usize, ack: &Ack) {
         let masks = self.masks();
-        // In broadcast what one link says of the stream holds for all.
-        let everything = self.merges() && !self.shares();
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let (slot, id) = (member.slot, member.id);
         let Some(up) = member.up_mut() else { return };
@@ -210,12 +216,49 @@ impl Group {
             }
         }
         let Some(next) = news else { return };
-        stream.ledger.on_acknowledged(before, next, slot, everything);
+        stream.ledger.on_acknowledged(before, next, slot);
         stream.last_progress_at = now;
         let first = stream.ledger.settle();
         if first.is_after(stream.send.first()) {
             stream.send.release(first);
             self.on_released(now, first);
+        }
+    }
+
+    /// The peer says what has come of the stream, by whichever link.
+    fn on_report(&mut self, now: Instant, report: &StreamReport<'_>) {
+        let Some(stream) = &mut self.stream else { return };
+        if report.end.is_after(stream.next_new) || report.next.is_before(stream.ledger.first()) && report.end.is_before(stream.ledger.first()) {
+            return; // of what was never sent, or older than what is known
+        }
+        let mut from = stream.ledger.first();
+        let mut overdue = Vec::new();
+        for (first, last) in report.missing() {
+            stream.ledger.on_delivered(from, first);
+            let mut seq = if first.is_before(from) { from } else { first };
+            while !seq.is_after(last) {
+                if let Some((slot, age)) = stream.ledger.get(seq).filter(|fate| !fate.done).and_then(|fate| fate.left(now)) {
+                    overdue.push((seq, slot, age));
+                }
+                seq = seq.next();
+            }
+            from = if from.is_before(last.next()) { last.next() } else { from };
+        }
+        stream.ledger.on_delivered(from, report.end);
+        stream.last_progress_at = now;
+        let first = stream.ledger.settle();
+        if first.is_after(stream.send.first()) {
+            stream.send.release(first);
+            self.on_released(now, first);
+        }
+        for (seq, slot, age) in overdue {
+            // A report cannot know of what left less than a round trip ago.
+            let patience = self.members.iter().filter(|member| member.slot == slot).find_map(|member| {
+                Some(member.live()?.link.rtt().overdue() + REPORT_PERIOD)
+            });
+            if age > patience.unwrap_or_default() {
+                self.send_again(now, seq, Some(slot));
+            }
         }
     }
 
@@ -317,6 +360,8 @@ impl Group {
             Insertion::NoRoom => up.link.on_no_room(len),
             _ => up.link.on_shared_data(now, &data.header, len, &stream.receive, elsewhere),
         }
+        // Soon after something came, and not more often than every so often.
+        up.report_at.get_or_insert((up.reported_at + REPORT_PERIOD).max(now + REPORT_AFTER));
         if insertion == Insertion::New {
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other == index {

@@ -32,7 +32,7 @@ use srt_protocol::{
     packet::{GroupInfo, HEADER_SIZE, UDP_IP_OVERHEAD},
     stats::{Averages, Snapshot, Whole},
     stream::{
-        Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, SeqRanges, Tsbpd,
+        Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, SeqRange, SeqRanges, Tsbpd,
     },
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
@@ -176,6 +176,8 @@ struct Stream {
     reference_rtt: Option<(LinkId, Option<Micros>)>,
     /// Bytes of payload taken in for sending, and since when: what the application sends per second.
     input: Input,
+    /// Runs that are missing, while they are told.
+    missing: Vec<SeqRange>,
 }
 
 /// How much is sent.
@@ -761,6 +763,8 @@ impl Group {
             drift: (stream.drift.applied(), 0),
             sent_at: now,
             goodbyes: None,
+            report_at: None,
+            reported_at: now,
             acks: 0,
             uncompensated: 0,
         };
@@ -835,6 +839,7 @@ impl Group {
             run: None,
             reference_rtt: None,
             input: Input::default(),
+            missing: Vec::new(),
             negotiated: negotiated.clone(),
         }));
     }

@@ -3,7 +3,7 @@
 use srt_protocol::{
     connection::{Transmit, TransmitBatch},
     link::{Deadline, Timer},
-    packet::{Control, ControlPacket, DropRequest, HEADER_SIZE, UDP_IP_OVERHEAD},
+    packet::{Control, ControlPacket, DropRequest, HEADER_SIZE, STREAM_REPORT, STREAM_REPORT_RUNS, StreamReport, UDP_IP_OVERHEAD},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };
@@ -95,7 +95,7 @@ enum Next {
 
 impl Group {
     fn fill(&mut self, now: Instant, index: usize, batch: &mut TransmitBatch) {
-        let running = self.runs(now);
+        let (running, merges) = (self.runs(now), self.merges());
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
@@ -103,7 +103,21 @@ impl Group {
             batch.end_datagram();
             return;
         }
-        if let Some((first, last)) = up.mask.poll(now, stream.next_new, running) {
+        if merges && up.report_at.is_some_and(|at| at <= now) {
+            up.report_at = None;
+            up.reported_at = now;
+            let mut missing = std::mem::take(&mut stream.missing);
+            let end = stream.receive.missing(STREAM_REPORT_RUNS, &mut missing);
+            let next = missing.first().map_or(end, |run| run.0);
+            let content = StreamReport::new(next, end, &missing).to_bytes();
+            stream.missing = missing;
+            let control = Control::UserDefined { subtype: STREAM_REPORT, info: 0, content: &content };
+            up.link.write(now, control, batch.buffer());
+            batch.end_datagram();
+            return;
+        }
+        // What is not done with may have to go on this link yet, and then in its place.
+        if let Some((first, last)) = up.mask.poll(now, stream.send.first(), running) {
             let request = DropRequest { msgno: MsgNumber::CONTROL, first, last };
             up.link.write(now, Control::DropRequest(request), batch.buffer());
             batch.end_datagram();
@@ -142,7 +156,7 @@ impl Group {
             }
             batch.end_datagram();
             let size = len + up.link.tag_len() + HEADER_SIZE + UDP_IP_OVERHEAD;
-            stream.ledger.on_sent(now, seq, slot);
+            stream.ledger.on_sent(now, seq, slot, up.mask.in_place(seq));
             up.sent_at = now;
             up.health.on_sent(now);
             up.capacity.on_sent(now, size);
@@ -206,7 +220,7 @@ impl Group {
             up.again.remove(seq, seq);
             if hopeless && !done && fate.is_none_or(|fate| fate.times == 0) {
                 // It was bound to this link and never left: the ledger must not wait for it.
-                stream.ledger.on_sent(now, seq, crate::ledger::Slot(15));
+                stream.ledger.give_up(seq);
             }
         }
         if let Some(seq) = up.link.peek_resend(now, &stream.send) {
@@ -287,9 +301,10 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                     at(open, Timer::Pacing);
                 }
                 // Whether the stream runs is judged by when the next repetition would be.
-                let soon = up.mask.next_at(stream.next_new, true);
+                let soon = up.mask.next_at(stream.send.first(), true);
                 let runs = soon.zip(running_until).is_some_and(|(soon, until)| soon < until);
-                at(if runs { soon } else { up.mask.next_at(stream.next_new, false) }, Timer::Transmit);
+                at(if runs { soon } else { up.mask.next_at(stream.send.first(), false) }, Timer::Transmit);
+                at(up.report_at, Timer::Ack);
                 at(up.health.next_look(up.link.rtt()), Timer::PeerIdle);
                 at(up.capacity.next_timeout(), Timer::Pacing);
                 if group.mode == Mode::Backup && up.carrying {

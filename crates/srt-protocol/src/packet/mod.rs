@@ -28,6 +28,7 @@ mod extension;
 mod handshake;
 mod key_material;
 mod loss_report;
+mod stream_report;
 
 pub use ack::{Ack, AckDetail};
 pub use control::{Control, ControlPacket};
@@ -43,6 +44,7 @@ pub use key_material::{
     CarriedKeys, KEY_MATERIAL_MAX, KMREQ, KMRSP, KeyMaterial, KeyMaterialAnswer, KeyMaterialError, KmState,
     Parity,
 };
+pub use stream_report::{STREAM_REPORT, STREAM_REPORT_RUNS, StreamReport};
 pub use loss_report::{LossRanges, LossReport};
 
 use crate::types::SocketId;

@@ -177,6 +177,27 @@ impl ReceiveBuffer {
             .is_ok_and(|distance| !self.slots.contains(self.position + distance))
     }
 
+    /// Puts the runs that are missing into `missing` (cleared first), lowest first, at most `most` of them; tells the number after the
+    /// last that is accounted for by that: what lies before it and in no run is there.
+    pub fn missing(&self, most: usize, missing: &mut Vec<SeqRange>) -> SeqNumber {
+        missing.clear();
+        let mut position = self.position;
+        while let Some(occupied) = self.slots.next_occupied(position) {
+            if occupied > position {
+                if missing.len() == most {
+                    break;
+                }
+                let number = |position: u64| self.next + narrow(position - self.position);
+                missing.push((number(position), number(occupied - 1)));
+            }
+            position = occupied + 1;
+            while self.slots.contains(position) {
+                position += 1;
+            }
+        }
+        self.next + narrow(position - self.position)
+    }
+
     /// Whether there is a place for a packet of this number now.
     #[must_use]
     pub fn has_place(&self, seq: SeqNumber) -> bool {
