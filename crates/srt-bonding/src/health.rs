@@ -44,7 +44,12 @@ pub(crate) struct Health {
 
 impl Health {
     /// `lag` where the peer answers only once it has played what came; `steered` where congestion control sees to loss and delay.
-    pub(crate) const fn new(now: Instant, min_timeout: Micros, latency: Micros, (lag, steered): (bool, bool)) -> Self {
+    pub(crate) const fn new(
+        now: Instant,
+        min_timeout: Micros,
+        latency: Micros,
+        (lag, steered): (bool, bool),
+    ) -> Self {
         Self {
             lag,
             steered,

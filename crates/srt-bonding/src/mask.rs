@@ -99,6 +99,7 @@ impl Mask {
         if at > now {
             return None;
         }
+        let keeps_up = self.behind(stream_next) && self.keeps_up_at() <= now;
         self.told_at = now;
         if let Some(range) = self.repeat.pop_front() {
             return Some(range);
@@ -107,7 +108,7 @@ impl Mask {
             self.last = Some(range);
             return Some(range);
         }
-        if self.behind(stream_next) && self.keeps_up_at() <= now {
+        if keeps_up {
             let range = (self.next, stream_next.prev());
             self.next = stream_next;
             self.last = Some(range);

@@ -74,6 +74,10 @@ pub(crate) struct Up {
     pub(crate) mask: Mask,
     pub(crate) health: Health,
     pub(crate) capacity: Capacity,
+    /// It has fallen silent: what it was taken to carry before.
+    pub(crate) dark: Option<u64>,
+    /// What left before this was sent into the dark, and says nothing of what the link carries.
+    pub(crate) forgiven: Instant,
     /// The capacity is what paces it.
     pub(crate) limited: bool,
     pub(crate) delay: Delay,
@@ -168,6 +172,20 @@ impl Up {
             self.one_way()
         };
         ready + serving + way
+    }
+
+    /// Something was heard: where that was not so for long, what it carries is found out anew, from what was known before.
+    pub(crate) fn on_heard(&mut self, now: Instant) {
+        self.health.on_heard();
+        self.link.on_heard(now);
+        if let Some(rate) = self.dark.take() {
+            self.forgiven = now;
+            self.capacity = Capacity::new(now, rate - rate / 4);
+            self.capacity.on_round_trip(now, self.link.rtt().smoothed());
+            if self.limited {
+                self.link.set_rate(now, Some(self.capacity.rate()));
+            }
+        }
     }
 
     /// How long a packet is under way.

@@ -40,7 +40,10 @@ fn check_played(outcome: &Outcome, spread_ms: u64) {
     assert!(outcome.forth.in_order() && outcome.back.in_order());
     for direction in [&outcome.forth, &outcome.back] {
         let (shortest, longest) = direction.delays();
-        assert!(longest - shortest <= Micros::from_millis(spread_ms), "delivered after {shortest:?} to {longest:?}");
+        assert!(
+            longest - shortest <= Micros::from_millis(spread_ms),
+            "delivered after {shortest:?} to {longest:?}"
+        );
     }
     assert!(outcome.memory < 2 * 8_192 * 1_600, "{} bytes held", outcome.memory);
 }
@@ -50,13 +53,20 @@ fn saw(outcome: &Outcome, what: impl Fn(&Event) -> bool) -> bool {
 }
 
 fn aggregate(latency_ms: i32) -> Plan {
-    let paths = ["delay=20ms,rate=4Mbps,queue=100", "delay=30ms,rate=6Mbps,queue=100", "delay=50ms,rate=2Mbps,queue=100"];
+    let paths = [
+        "delay=20ms,rate=4Mbps,queue=100",
+        "delay=30ms,rate=6Mbps,queue=100",
+        "delay=50ms,rate=2Mbps,queue=100",
+    ];
     Plan::new(Mode::Balancing, latency_ms, paths.map(Path::new).to_vec()).offer(10_000_000, 20.0)
 }
 
 #[test]
 fn a_run_is_repeated_by_its_seed() {
-    let plan = || Plan::new(Mode::Broadcast, 300, vec![Path::new("delay=20ms,loss=3%"), Path::new("delay=40ms")]).offer(2_000_000, 3.0);
+    let plan = || {
+        Plan::new(Mode::Broadcast, 300, vec![Path::new("delay=20ms,loss=3%"), Path::new("delay=40ms")])
+            .offer(2_000_000, 3.0)
+    };
     assert_eq!(run(7, plan()).digest, run(7, plan()).digest);
     assert_ne!(run(7, plan()).digest, run(8, plan()).digest);
 }
@@ -102,7 +112,8 @@ fn a_link_that_dies_and_returns_is_not_noticed() {
 fn a_link_that_is_gone_for_long_is_called_again() {
     for mode in [Mode::Broadcast, Mode::Backup, Mode::Balancing] {
         for seed in seeds("gone", 2) {
-            let paths = vec![Path::new("delay=20ms,outage=3s+8s").weight(9), Path::new("delay=40ms").weight(1)];
+            let paths =
+                vec![Path::new("delay=20ms,outage=3s+8s").weight(9), Path::new("delay=40ms").weight(1)];
             let outcome = run(seed, Plan::new(mode, 500, paths).offer(2_000_000, 20.0));
             check_whole(&outcome);
             assert!(saw(&outcome, |event| matches!(event, Event::LinkDown(..))));
@@ -130,7 +141,9 @@ fn links_that_flap_in_turn_lose_nothing() {
 fn all_links_down_for_less_than_the_latency_lose_nothing_and_for_longer_only_that() {
     for mode in [Mode::Broadcast, Mode::Backup, Mode::Balancing] {
         for seed in seeds("dark", 2) {
-            let dark = |text: &str| vec![Path::new(&format!("delay=20ms,{text}")), Path::new(&format!("delay=30ms,{text}"))];
+            let dark = |text: &str| {
+                vec![Path::new(&format!("delay=20ms,{text}")), Path::new(&format!("delay=30ms,{text}"))]
+            };
             check_whole(&run(seed, Plan::new(mode, 1_000, dark("outage=4s+500ms")).offer(2_000_000, 10.0)));
             let outcome = run(seed, Plan::new(mode, 1_000, dark("outage=4s+3s")).offer(2_000_000, 12.0));
             show(&outcome);
@@ -139,7 +152,11 @@ fn all_links_down_for_less_than_the_latency_lose_nothing_and_for_longer_only_tha
             let lost = outcome.forth.lost() as f64 * PAYLOAD as f64 * 8.0 / 2e6;
             assert!((1.0..3.2).contains(&lost), "{lost} s of the stream lost");
             let last = outcome.forth.played.last().map(|played| played.0);
-            assert_eq!(last, Some(u32::try_from(outcome.forth.sent.len()).unwrap() - 1), "the stream goes on");
+            assert_eq!(
+                last,
+                Some(u32::try_from(outcome.forth.sent.len()).unwrap() - 1),
+                "the stream goes on"
+            );
         }
     }
 }
@@ -178,16 +195,25 @@ fn the_side_that_was_called_sends_as_well() {
     for mode in [Mode::Broadcast, Mode::Backup] {
         for sender in [Sender::Listener, Sender::Both] {
             for seed in seeds("both", 2) {
-                let mut plan = Plan::new(mode, 400, vec![
-                    Path::new("delay=20ms,loss=1%,outage=4s+1s").weight(2),
-                    Path::new("delay=30ms,loss=1%").weight(1),
-                    Path::new("delay=25ms").from(5.0),
-                ]);
+                let mut plan = Plan::new(
+                    mode,
+                    400,
+                    vec![
+                        Path::new("delay=20ms,loss=1%,outage=4s+1s").weight(2),
+                        Path::new("delay=30ms,loss=1%").weight(1),
+                        Path::new("delay=25ms").from(5.0),
+                    ],
+                );
                 plan.sender = sender;
                 let outcome = run(seed, plan.offer(2_000_000, 10.0));
                 show(&outcome);
                 check_played(&outcome, 2);
-                assert_eq!((outcome.forth.lost(), outcome.back.lost()), (0, 0), "missing {:?}", outcome.back.missing());
+                assert_eq!(
+                    (outcome.forth.lost(), outcome.back.lost()),
+                    (0, 0),
+                    "missing {:?}",
+                    outcome.back.missing()
+                );
                 assert!(!outcome.back.sent.is_empty());
             }
         }
@@ -210,11 +236,15 @@ fn a_link_joins_after_the_timestamps_have_wrapped() {
 fn every_link_has_keys_of_its_own_and_one_with_the_wrong_secret_hurts_nobody() {
     for mode in [Mode::Broadcast, Mode::Backup, Mode::Balancing] {
         for seed in seeds("secrets", 2) {
-            let mut plan = Plan::new(mode, 400, vec![
-                Path::new("delay=20ms,loss=1%"),
-                Path::new("delay=30ms,loss=1%"),
-                Path::new("delay=10ms"),
-            ]);
+            let mut plan = Plan::new(
+                mode,
+                400,
+                vec![
+                    Path::new("delay=20ms,loss=1%"),
+                    Path::new("delay=30ms,loss=1%"),
+                    Path::new("delay=10ms"),
+                ],
+            );
             let secret = |config: &mut Config, text: &str| config.set_text("passphrase", text).unwrap();
             secret(&mut plan.config, "one secret for all");
             let mut wrong = plan.config.clone();

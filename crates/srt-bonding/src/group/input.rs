@@ -3,7 +3,10 @@
 use srt_protocol::{
     connection::ConnectionError,
     handshake::{Agreed, Outcome, RejectReason},
-    packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, GroupInfo, LossReport, Packet, STREAM_REPORT, StreamReport},
+    packet::{
+        Ack, AckDetail, Control, ControlPacket, DataPacket, GroupInfo, LossReport, Packet, STREAM_REPORT,
+        StreamReport,
+    },
     stream::{Insertion, Tsbpd},
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
@@ -47,8 +50,7 @@ pub(super) fn handle(group: &mut Group, now: Instant, socket: SocketId, datagram
     };
     match (&mut group.members[index].phase, packet) {
         (Phase::Up(up), packet) => {
-            up.health.on_heard();
-            up.link.on_heard(now);
+            up.on_heard(now);
             match packet {
                 Packet::Data(data) => group.on_data(now, index, &data),
                 Packet::Control(control) => group.on_control(now, index, &control),
@@ -115,7 +117,12 @@ impl Group {
             return;
         }
         let merges = theirs.flags & GroupInfo::FLAG_MERGES != 0;
-        self.peer = Some(Peer { id: theirs.id, merges, shares: theirs.flags & GroupInfo::FLAG_SHARES != 0, groups: true });
+        self.peer = Some(Peer {
+            id: theirs.id,
+            merges,
+            shares: theirs.flags & GroupInfo::FLAG_SHARES != 0,
+            groups: true,
+        });
         if other_peer && let Some(stream) = &mut self.stream {
             // It has begun anew, and so does what it sends.
             let latency = stream.negotiated.receiver_latency;
@@ -157,7 +164,9 @@ impl Group {
             }
             Control::Shutdown => self.link_down(now, index, Down::PeerShutdown),
             Control::PeerError(code) => self.push_event(Event::PeerError(*code)),
-            Control::UserDefined { subtype: STREAM_REPORT, content, .. } if self.peer.is_some_and(|peer| peer.merges) => {
+            Control::UserDefined { subtype: STREAM_REPORT, content, .. }
+                if self.peer.is_some_and(|peer| peer.merges) =>
+            {
                 if let Some(report) = StreamReport::parse(content) {
                     self.on_report(now, &report);
                 }
@@ -228,7 +237,9 @@ impl Group {
     /// The peer says what has come of the stream, by whichever link.
     fn on_report(&mut self, now: Instant, report: &StreamReport<'_>) {
         let Some(stream) = &mut self.stream else { return };
-        if report.end.is_after(stream.next_new) || report.next.is_before(stream.ledger.first()) && report.end.is_before(stream.ledger.first()) {
+        if report.end.is_after(stream.next_new)
+            || report.next.is_before(stream.ledger.first()) && report.end.is_before(stream.ledger.first())
+        {
             return; // of what was never sent, or older than what is known
         }
         let mut from = stream.ledger.first();
@@ -237,7 +248,9 @@ impl Group {
             stream.ledger.on_delivered(from, first);
             let mut seq = if first.is_before(from) { from } else { first };
             while !seq.is_after(last) {
-                if let Some((slot, age)) = stream.ledger.get(seq).filter(|fate| !fate.done).and_then(|fate| fate.left(now)) {
+                if let Some((slot, age)) =
+                    stream.ledger.get(seq).filter(|fate| !fate.done).and_then(|fate| fate.left(now))
+                {
                     overdue.push((seq, slot, age));
                 }
                 seq = seq.next();
@@ -253,9 +266,11 @@ impl Group {
         }
         for (seq, slot, age) in overdue {
             // A report cannot know of what left less than a round trip ago.
-            let patience = self.members.iter().filter(|member| member.slot == slot).find_map(|member| {
-                Some(member.live()?.link.rtt().overdue() + REPORT_PERIOD)
-            });
+            let patience = self
+                .members
+                .iter()
+                .filter(|member| member.slot == slot)
+                .find_map(|member| Some(member.live()?.link.rtt().overdue() + REPORT_PERIOD));
             if age > patience.unwrap_or_default() {
                 self.send_again(now, seq, Some(slot));
             }
@@ -296,8 +311,9 @@ impl Group {
     fn on_missed(&mut self, now: Instant, seq: SeqNumber, slot: Slot) {
         let fate = self.stream.as_ref().and_then(|stream| stream.ledger.get(seq));
         let known = fate.is_none_or(|fate| fate.done || fate.reported & slot.bit() != 0);
+        let age = fate.and_then(|fate| fate.left(now)).map_or(Micros::ZERO, |(_, age)| age);
         let member = self.members.iter_mut().find(|member| member.slot == slot);
-        if let Some(up) = member.and_then(Member::up_mut).filter(|_| !known) {
+        if let Some(up) = member.and_then(Member::up_mut).filter(|up| !known && now - age >= up.forgiven) {
             up.health.on_lost();
             up.capacity.on_lost(now, 1);
         }

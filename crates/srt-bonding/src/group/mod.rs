@@ -32,7 +32,8 @@ use srt_protocol::{
     packet::{GroupInfo, HEADER_SIZE, UDP_IP_OVERHEAD},
     stats::{Averages, Snapshot, Whole},
     stream::{
-        Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, SeqRange, SeqRanges, Tsbpd,
+        Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, SeqRange,
+        SeqRanges, Tsbpd,
     },
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
@@ -232,8 +233,9 @@ impl Group {
         let mode = if theirs.group_type == GroupInfo::BACKUP { Mode::Backup } else { Mode::Broadcast };
         let role = Role::Listener { stream_id: incoming.stream_id.clone(), encrypted: incoming.encrypted };
         let mut group = Self::new(now, config, mode, id, role);
-        group.peer =
-            Some(Peer { id: theirs.id, merges: theirs.flags & GroupInfo::FLAG_MERGES != 0,
+        group.peer = Some(Peer {
+            id: theirs.id,
+            merges: theirs.flags & GroupInfo::FLAG_MERGES != 0,
             shares: theirs.flags & GroupInfo::FLAG_SHARES != 0,
             groups: true,
         });
@@ -758,6 +760,8 @@ impl Group {
             mask: Mask::new(now, begins, masks, latency),
             health: Health::new(now, min_timeout, latency, (masks, self.mode == Mode::Balancing)),
             capacity,
+            dark: None,
+            forgiven: now,
             limited: self.mode == Mode::Balancing,
             delay: Delay::default(),
             drift: (stream.drift.applied(), 0),

@@ -3,7 +3,10 @@
 use srt_protocol::{
     connection::{Transmit, TransmitBatch},
     link::{Deadline, Timer},
-    packet::{Control, ControlPacket, DropRequest, HEADER_SIZE, STREAM_REPORT, STREAM_REPORT_RUNS, StreamReport, UDP_IP_OVERHEAD},
+    packet::{
+        Control, ControlPacket, DropRequest, HEADER_SIZE, STREAM_REPORT, STREAM_REPORT_RUNS, StreamReport,
+        UDP_IP_OVERHEAD,
+    },
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };

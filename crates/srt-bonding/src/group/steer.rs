@@ -12,7 +12,7 @@ use super::{End, Group, PATIENCE, Role, Stream};
 use crate::{
     Event, LinkId, Mode,
     backup::{Candidate, choose, proven_after},
-    event::Down,
+    event::{Down, Unstable},
     ledger::Slot,
     member::{Member, Phase, Up},
     recovery::Loss,
@@ -48,8 +48,6 @@ impl Group {
     }
 
     fn look_at_link(&mut self, now: Instant, index: usize) {
-        let latency = self.negotiated().and_then(|agreed| agreed.peer_latency).unwrap_or_default();
-        let _ = latency;
         let ending = self.end != End::NotYet;
         let Some(member) = self.members.get_mut(index) else { return };
         let id = member.id;
@@ -71,6 +69,9 @@ impl Group {
                 let changed = up.health.look(now, up.link.rtt());
                 up.capacity.handle_timeout(now);
                 let unstable = up.health.unstable();
+                if changed && unstable == Some(Unstable::Silence) {
+                    up.dark = Some(up.capacity.rate());
+                }
                 let balancing = self.mode == Mode::Balancing;
                 if changed && unstable.is_none() && balancing {
                     (up.probation, up.acks) = (Some(now), 0);

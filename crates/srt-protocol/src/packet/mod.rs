@@ -44,8 +44,8 @@ pub use key_material::{
     CarriedKeys, KEY_MATERIAL_MAX, KMREQ, KMRSP, KeyMaterial, KeyMaterialAnswer, KeyMaterialError, KmState,
     Parity,
 };
-pub use stream_report::{STREAM_REPORT, STREAM_REPORT_RUNS, StreamReport};
 pub use loss_report::{LossRanges, LossReport};
+pub use stream_report::{STREAM_REPORT, STREAM_REPORT_RUNS, StreamReport};
 
 use crate::types::SocketId;
 

@@ -46,7 +46,8 @@ impl<'a> StreamReport<'a> {
         let ([next, end, runs @ ..], []) = content.as_chunks::<4>() else { return None };
         let number = |word: &[u8; 4]| SeqNumber::new(u32::from_be_bytes(*word));
         let (next, end) = (number(next), number(end));
-        let sound = !end.is_before(next) && runs.len().is_multiple_of(2) && runs.len() / 2 <= STREAM_REPORT_RUNS;
+        let sound =
+            !end.is_before(next) && runs.len().is_multiple_of(2) && runs.len() / 2 <= STREAM_REPORT_RUNS;
         sound.then_some(Self { next, end, runs: Runs::Wire(runs) })
     }
 

@@ -14,7 +14,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use srt::{Error, GroupEvent, GroupLink, GroupMode, Options, SrtGroup, SrtListener, SrtSocket, time_now};
-use srt_impair::{Direction, Emulator, Setup, Profile};
+use srt_impair::{Direction, Emulator, Profile, Setup};
 
 /// Sends or receives a numbered stream over a group.
 #[derive(Debug, Parser)]
@@ -137,8 +137,11 @@ fn run(args: &Args) -> Result<(), Fault> {
             })
         }
         Role::Receive | Role::ServeSend => {
-            let listeners =
-                args.places.iter().map(|place| SrtListener::bind(place.as_str(), &options)).collect::<Result<Vec<_>, _>>()?;
+            let listeners = args
+                .places
+                .iter()
+                .map(|place| SrtListener::bind(place.as_str(), &options))
+                .collect::<Result<Vec<_>, _>>()?;
             let socket = loop {
                 let found = listeners.iter().find_map(|listener| listener.try_accept().ok());
                 match found {
@@ -307,9 +310,11 @@ fn receive(socket: &SrtSocket) -> Result<(), Fault> {
             Ok(len) => len,
             Err(error) => break error,
         };
-        let word = |at: usize| buffer[..len].get(at..at + 8).map_or(0, |word| {
-            u64::from_be_bytes(word.try_into().unwrap_or_default())
-        });
+        let word = |at: usize| {
+            buffer[..len]
+                .get(at..at + 8)
+                .map_or(0, |word| u64::from_be_bytes(word.try_into().unwrap_or_default()))
+        };
         let (number, sent) = (word(0), word(8));
         delays.push(time_now().as_micros().saturating_sub(sent));
         received += 1;
