@@ -114,7 +114,8 @@ impl Mask {
             self.last = Some(range);
             return Some(range);
         }
-        Some(self.last.unwrap_or((self.next.prev(), self.next.prev())))
+        let below = self.next.prev();
+        Some(self.last.unwrap_or((below, below)))
     }
 
     /// When [`poll`](Self::poll) has something.
@@ -144,7 +145,7 @@ impl Mask {
 
     fn keeps_up_at(&self) -> Instant {
         // What is lost of the last run has to be reported first.
-        let quiet = self.carried_at.map_or(Instant::default(), |at| at + self.latency);
+        let quiet = self.carried_at.map(|at| at + self.latency).unwrap_or_default();
         quiet.max(self.told_at + KEEP_UP)
     }
 

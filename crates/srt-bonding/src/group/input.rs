@@ -377,7 +377,8 @@ impl Group {
             _ => up.link.on_shared_data(now, &data.header, len, &stream.receive, elsewhere),
         }
         // Soon after something came, and not more often than every so often.
-        up.report_at.get_or_insert((up.reported_at + REPORT_PERIOD).max(now + REPORT_AFTER));
+        let due = (up.reported_at + REPORT_PERIOD).max(now + REPORT_AFTER);
+        up.report_at.get_or_insert(due);
         if insertion == Insertion::New {
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other == index {

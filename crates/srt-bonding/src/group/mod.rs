@@ -424,7 +424,10 @@ impl Group {
     }
 
     fn free_slot(&self) -> Option<Slot> {
-        (0..LINKS_MAX as u8).map(Slot).find(|slot| self.members.iter().all(|member| member.slot != *slot))
+        (0..LINKS_MAX)
+            .filter_map(|slot| u8::try_from(slot).ok())
+            .map(Slot)
+            .find(|slot| self.members.iter().all(|member| member.slot != *slot))
     }
 
     // ---- in ----------------------------------------------------------------------------------------------------

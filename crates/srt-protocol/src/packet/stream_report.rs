@@ -17,7 +17,6 @@ pub const STREAM_REPORT_RUNS: usize = 64;
 
 /// What has come of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "these are the fields of the message")]
 pub struct StreamReport<'a> {
     /// The first number that is not there and may still come.
     pub next: SeqNumber,
