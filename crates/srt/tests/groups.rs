@@ -1,4 +1,5 @@
 //! Groups through the public API, on loopback.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{thread, time::Duration};
 
