@@ -159,7 +159,8 @@ impl Reporter {
                 records.extend(record.map(|what| event_record(side, &what)));
             }
         }
-        if self.stats.as_ref().is_some_and(|stats| stats.format == RecordFormat::Json) && !records.is_empty() {
+        if self.stats.as_ref().is_some_and(|stats| stats.format == RecordFormat::Json) && !records.is_empty()
+        {
             self.write(&records);
         }
     }

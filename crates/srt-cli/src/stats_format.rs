@@ -294,7 +294,8 @@ pub(crate) fn reason_of(report: &LinkReport) -> Option<String> {
 /// What has happened, as a line of JSON.
 pub(crate) fn event_record(side: &str, what: &Occurrence) -> String {
     let text = |text: &str| serde_json::to_string(text).expect("text is always JSON");
-    let mut out = format!("{{\"time\":\"{}\",\"side\":\"{side}\",\"event\":\"{}\"", timepoint(what.time), what.event);
+    let mut out =
+        format!("{{\"time\":\"{}\",\"side\":\"{side}\",\"event\":\"{}\"", timepoint(what.time), what.event);
     if let Some(link) = what.link {
         push(&mut out, format_args!(",\"link\":{link}"));
     }

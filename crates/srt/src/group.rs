@@ -151,7 +151,8 @@ impl SrtGroup {
         let same = |one: &GroupLink, other: &GroupLink| {
             other.target == one.target && other.local == one.local && other.interface() == one.interface()
         };
-        if links.iter().enumerate().any(|(at, link)| links.iter().skip(at + 1).any(|other| same(link, other))) {
+        if links.iter().enumerate().any(|(at, link)| links.iter().skip(at + 1).any(|other| same(link, other)))
+        {
             return Err(Error::Links {
                 why: "two links go to the same place the same way; give them different local addresses or interfaces",
             });

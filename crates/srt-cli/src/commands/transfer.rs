@@ -206,7 +206,8 @@ impl Transfer {
         let output_link = link(&output, Role::Target)?;
         let input_link = link(&input, Role::Source)?;
         let monitors = (input_link.as_ref().map(Link::monitor), output_link.as_ref().map(Link::monitor));
-        let places = [&output_link, &input_link].map(|link| link.as_ref().map_or_else(Vec::new, Link::waits_at));
+        let places =
+            [&output_link, &input_link].map(|link| link.as_ref().map_or_else(Vec::new, Link::waits_at));
         // What the output takes bounds what the input may give.
         let limit = output_link.as_ref().map(Link::max_message);
         let source = open_source(&input, &setup, limit, input_link)?;

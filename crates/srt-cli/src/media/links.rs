@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use srt::{
-    CipherMode, Error, GroupLink, GroupMode, LinkDown, LinkReport, LinkState, Mode, Options, SocketOption,
-    SrtGroup, SrtUri,
+    CipherMode, Error, GroupLink, GroupMode, LinkDown, LinkId, LinkReport, LinkState, Mode, Options,
+    SocketOption, SrtGroup, SrtUri,
 };
 
 use super::srt::{LARGEST_LIVE_PAYLOAD, Role, failure_of};
@@ -83,7 +83,12 @@ impl Ends {
         let group = group_address(text)?;
         let of_group = group.as_ref().map(|(mode, _)| *mode);
         let texts = group.map_or_else(
-            || std::iter::once(text).chain(bonding.further.iter().map(String::as_str)).map(str::to_owned).collect(),
+            || {
+                std::iter::once(text)
+                    .chain(bonding.further.iter().map(String::as_str))
+                    .map(str::to_owned)
+                    .collect()
+            },
             |(_, texts)| texts,
         );
         let meant = |text: &String| if bonding.own { as_meant(text) } else { text.clone() };
@@ -133,7 +138,9 @@ impl Ends {
     pub(crate) fn max_message(&self) -> usize {
         match self {
             Self::Caller(uri) => payload_of(uri),
-            Self::Group(plan) => plan.links.first().map_or(LARGEST_LIVE_PAYLOAD, |link| payload_of(&link.uri)),
+            Self::Group(plan) => {
+                plan.links.first().map_or(LARGEST_LIVE_PAYLOAD, |link| payload_of(&link.uri))
+            }
             Self::Listeners(uris) => uris.iter().map(payload_of).min().unwrap_or(LARGEST_LIVE_PAYLOAD),
         }
     }
@@ -221,9 +228,24 @@ impl GroupPlan {
         SrtGroup::start_connect(self.mode, self.links.iter().map(LinkPlan::link), &options)
     }
 
-    /// What the links are called, in the order of their numbers.
-    pub(crate) fn labels(&self) -> Vec<String> {
-        self.links.iter().map(|link| link.label.clone()).collect()
+    /// How many links there are.
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// What a link is called, by its number.
+    pub(crate) fn label(&self, link: LinkId) -> Option<&str> {
+        self.link(link).map(|link| link.label.as_str())
+    }
+
+    /// Why a link is down, in words.
+    pub(crate) fn reason(&self, link: LinkId, down: LinkDown) -> String {
+        self.link(link).map_or_else(|| down.to_string(), |link| link.reason(Some(down)))
+    }
+
+    /// Links have numbers from 1 on, in the order in which they were given.
+    fn link(&self, link: LinkId) -> Option<&LinkPlan> {
+        self.links.get(usize::try_from(link.value()).ok()?.checked_sub(1)?)
     }
 
     /// What the whole is called.
@@ -234,8 +256,8 @@ impl GroupPlan {
 
     /// Why no link came to be, link by link.
     pub(crate) fn failure(&self, reports: &[LinkReport]) -> Failure {
-        let reasons = self.links.iter().enumerate().map(|(index, link)| {
-            let report = reports.iter().find(|report| report.id.value() as usize == index + 1);
+        let reasons = (1_u32..).zip(&self.links).map(|(number, link)| {
+            let report = reports.iter().find(|report| report.id.value() == number);
             (link.name.clone(), link.reason(report.and_then(|report| report.down)))
         });
         Failure::NoLink { reasons: reasons.collect() }
@@ -252,23 +274,29 @@ impl LinkPlan {
         }
     }
 
-    /// Why it is down, in words; what the system says where it could not be opened.
+    /// Why it is down, in words; where it could not be opened, what hinders that here.
     fn reason(&self, down: Option<LinkDown>) -> String {
         match down {
             None => "it was not called yet".to_owned(),
-            Some(LinkDown::Local) => self.uri.remote_addrs().err().map_or_else(
-                || {
-                    let local = self.local.map(|local| SocketAddr::new(local.ip(), 0));
-                    let refused = local.and_then(|local| UdpSocket::bind(local).err());
-                    match (refused, self.local) {
-                        (Some(_), Some(local)) => format!("{} is no address of this machine", local.ip()),
-                        _ => LinkDown::Local.to_string(),
-                    }
-                },
-                |error| error.to_string(),
-            ),
-            Some(down) => down.to_string(),
+            Some(down) => (down == LinkDown::Local)
+                .then(|| self.hindrance())
+                .flatten()
+                .unwrap_or_else(|| down.to_string()),
         }
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        if let Some(device) = self.uri.options().config().bind_to_device()
+            && interface::by_name(device).is_none()
+        {
+            return Some(format!("there is no network interface \"{device}\""));
+        }
+        if let Some(local) = self.local
+            && UdpSocket::bind(SocketAddr::new(local.ip(), 0)).is_err()
+        {
+            return Some(format!("{} is no address of this machine", local.ip()));
+        }
+        self.uri.remote_addrs().err().map(|error| error.to_string())
     }
 }
 
@@ -345,7 +373,11 @@ const HEAVIEST: u16 = 32_767;
 /// Where to, and by which way where that is said.
 fn label(uri: &SrtUri, local: Option<SocketAddr>) -> String {
     let host = uri.host().unwrap_or_default();
-    let to = if host.contains(':') { format!("[{host}]:{}", uri.port()) } else { format!("{host}:{}", uri.port()) };
+    let to = if host.contains(':') {
+        format!("[{host}]:{}", uri.port())
+    } else {
+        format!("{host}:{}", uri.port())
+    };
     if let Some(device) = uri.options().config().bind_to_device() {
         return format!("{to} via {device}");
     }
@@ -363,7 +395,8 @@ fn pairs(text: &str) -> impl Iterator<Item = (String, &str)> {
     let query = text.split_once('?').map_or("", |(_, query)| query);
     query.split('&').filter(|item| !item.is_empty()).map(|item| {
         let (key, value) = item.split_once('=').unwrap_or((item, ""));
-        let key = SocketOption::from_name(key).map_or_else(|_| key.to_ascii_lowercase(), |option| option.name().to_owned());
+        let key = SocketOption::from_name(key)
+            .map_or_else(|_| key.to_ascii_lowercase(), |option| option.name().to_owned());
         (key, value)
     })
 }
@@ -393,7 +426,8 @@ fn as_meant(text: &str) -> String {
 fn is_interface(value: &str) -> bool {
     let bare = value.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(value);
     let is_address = bare.parse::<IpAddr>().is_ok() || bare.is_empty();
-    !is_address && (interface::by_name(bare).is_some() || !bare.contains(['.', ':', '%']) && bare != "localhost")
+    !is_address
+        && (interface::by_name(bare).is_some() || !bare.contains(['.', ':', '%']) && bare != "localhost")
 }
 
 /// The address of a link with what the first one says for all.
@@ -419,7 +453,8 @@ fn merged(text: &str, own: &SrtUri, first: &str, all: bool) -> String {
 fn pairs_of(query: &str) -> impl Iterator<Item = String> {
     query.split('&').map(|item| {
         let key = item.split_once('=').map_or(item, |(key, _)| key);
-        SocketOption::from_name(key).map_or_else(|_| key.to_ascii_lowercase(), |option| option.name().to_owned())
+        SocketOption::from_name(key)
+            .map_or_else(|_| key.to_ascii_lowercase(), |option| option.name().to_owned())
     })
 }
 
@@ -441,7 +476,11 @@ fn agree(name: &str, own: &SrtUri, text: &str, first: &SrtUri, first_text: &str)
             let problem = UriProblem::Contradiction {
                 key,
                 value: value_of(text, info.name).unwrap_or_default(),
-                first: there.map_or_else(|_| String::new(), |value| value.to_string()),
+                first: there
+                    .map(|value| value.to_string())
+                    .ok()
+                    .filter(|value| !value.is_empty())
+                    .unwrap_or_else(|| "none".to_owned()),
             };
             return Err(UriFault { uri: name.to_owned(), problem }.into());
         }
@@ -472,8 +511,7 @@ fn group_address(text: &str) -> Result<Option<(GroupMode, Vec<String>)>, UriFaul
         let (key, given) = item.split_once('=').unwrap_or((item, ""));
         match key.to_ascii_lowercase().as_str() {
             "type" => {
-                mode = mode_of(given)
-                    .ok_or_else(|| value(key, given, "broadcast, backup or balancing"))?;
+                mode = mode_of(given).ok_or_else(|| value(key, given, "broadcast, backup or balancing"))?;
             }
             "nodes" => nodes.extend(given.split(',').filter(|node| !node.is_empty())),
             "mode" if matches!(given, "caller" | "client" | "default") => {}

@@ -1,10 +1,12 @@
 //! What happens to a group by itself: as lines for people, and as records for the file of statistics.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use srt::{ConnectionError, GroupEvent, LinkDown, LinkId, SrtGroup};
 
+use super::links::GroupPlan;
 use super::srt::Role;
 use crate::units::show_rate;
 
@@ -40,7 +42,8 @@ pub(crate) struct Occurrence {
 #[derive(Debug)]
 pub(crate) struct Watch {
     group: SrtGroup,
-    labels: Vec<String>,
+    /// Of a group that calls.
+    plan: Option<Arc<GroupPlan>>,
     role: Role,
     peers: Vec<(LinkId, SocketAddr)>,
     /// Links that were said to be down, and why: it is said once, however often it is tried.
@@ -60,10 +63,10 @@ const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
 impl Watch {
     /// Nothing has happened yet.
-    pub(crate) fn new(group: &SrtGroup, labels: Vec<String>, role: Role) -> Self {
+    pub(crate) fn new(group: &SrtGroup, plan: Option<Arc<GroupPlan>>, role: Role) -> Self {
         Self {
             group: group.clone(),
-            labels,
+            plan,
             role,
             peers: Vec::new(),
             said_down: Vec::new(),
@@ -78,8 +81,7 @@ impl Watch {
 
     /// What a link is called.
     pub(crate) fn label(&self, link: LinkId) -> Option<&str> {
-        let index = usize::try_from(link.value()).ok()?.checked_sub(1)?;
-        self.labels.get(index).map(String::as_str)
+        self.plan.as_ref().and_then(|plan| plan.label(link))
     }
 
     /// From now on there is nothing to be said to people.
@@ -137,7 +139,8 @@ impl Watch {
 
     /// `link 1 (host:9000 via eth0)`.
     fn name(&self, link: LinkId) -> String {
-        let place = self.label(link).map(str::to_owned).or_else(|| self.peer(link).map(|peer| peer.to_string()));
+        let place =
+            self.label(link).map(str::to_owned).or_else(|| self.peer(link).map(|peer| peer.to_string()));
         place.map_or_else(|| format!("link {link}"), |place| format!("link {link} ({place})"))
     }
 
@@ -153,16 +156,24 @@ impl Watch {
                 lines.append(&mut self.release());
                 lines.push(format!("{} is up", self.name(*link)));
             }
-            GroupEvent::LinkUnstable(link, why) => lines.push(format!("{} is unstable: {why}", self.name(*link))),
+            GroupEvent::LinkUnstable(link, why) => {
+                lines.push(format!("{} is unstable: {why}", self.name(*link)))
+            }
             GroupEvent::LinkStable(link) => lines.push(format!("{} is stable again", self.name(*link))),
             GroupEvent::LinkDown(link, why) => {
-                if self.said_down.contains(&(*link, *why)) {
+                let said = self.said_down.iter().find(|(down, _)| down == link).map(|(_, why)| *why);
+                // That one more try was in vain is no news.
+                if said == Some(*why) || said.is_some() && *why == LinkDown::Timeout {
                     return false;
                 }
                 self.said_down.retain(|(down, _)| down != link);
                 self.said_down.push((*link, *why));
-                let again = if self.labels.is_empty() || *why == LinkDown::Removed { "" } else { "; trying again" };
-                let line = format!("{} is down: {why}{again}", self.name(*link));
+                let line = match &self.plan {
+                    Some(plan) => {
+                        format!("{} is down: {}; trying again", self.name(*link), plan.reason(*link, *why))
+                    }
+                    None => format!("{} is down: {why}", self.name(*link)),
+                };
                 match why {
                     _ if !self.connected => self.early.push(line),
                     LinkDown::PeerShutdown => self.hold(line),
@@ -176,9 +187,15 @@ impl Watch {
                 self.all_down = true;
                 let line = match self.role {
                     Role::Source => "all links are down; waiting for one to come back",
-                    Role::Target => "all links are down; what is sent waits, and is given up when it is too late",
+                    Role::Target => {
+                        "all links are down; what is sent waits, and is given up when it is too late"
+                    }
                 };
-                if self.held_since.is_some() { self.hold(line.to_owned()) } else { lines.push(line.to_owned()) }
+                if self.held_since.is_some() {
+                    self.hold(line.to_owned())
+                } else {
+                    lines.push(line.to_owned())
+                }
             }
             GroupEvent::Resumed => {
                 self.all_down = false;

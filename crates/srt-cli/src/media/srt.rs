@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use srt::{
-    ConnectionError, Decision, Error, Interest, LinkDown, LinkReport, Message, MessageBatch, Poll, RejectReason,
-    SrtGroup, SrtListener, SrtSocket, SrtUri, Stats,
+    ConnectionError, Decision, Error, Interest, LinkDown, LinkReport, Message, MessageBatch, Poll,
+    RejectReason, SrtGroup, SrtListener, SrtSocket, SrtUri, Stats,
 };
 
 use super::links::{Bonding, Ends, GroupPlan, is_up, mode_name};
@@ -83,7 +83,7 @@ pub(crate) struct Link {
 
 enum Place {
     Caller(Box<SrtUri>),
-    Group(GroupPlan),
+    Group(Arc<GroupPlan>),
     Listener { listeners: Listeners, seat: Arc<Seat> },
 }
 
@@ -128,11 +128,13 @@ impl Link {
             Ends::Caller(uri) => Place::Caller(uri),
             Ends::Group(plan) => {
                 name = plan.name();
-                Place::Group(plan)
+                Place::Group(Arc::new(plan))
             }
             Ends::Listeners(uris) => {
-                let names: Vec<String> =
-                    std::iter::once(text).chain(bonding.further.iter().map(String::as_str)).map(masked).collect();
+                let names: Vec<String> = std::iter::once(text)
+                    .chain(bonding.further.iter().map(String::as_str))
+                    .map(masked)
+                    .collect();
                 let mut listeners = Vec::new();
                 for (uri, name) in uris.iter().zip(&names) {
                     listeners.push(uri.listen().map_err(|source| failure_of(name, source, ""))?);
@@ -255,8 +257,8 @@ impl Link {
             Place::Group(plan) => {
                 match plan.start() {
                     Ok(group) => {
-                        self.talk.detail(format!("calling on {}", show_counted(plan.labels().len() as u64, "link")));
-                        self.monitor.watch(&group, plan.labels(), self.role);
+                        self.talk.detail(format!("calling on {}", show_counted(plan.len() as u64, "link")));
+                        self.monitor.watch(&group, Some(Arc::clone(plan)), self.role);
                         let (socket, others) = (group.socket().clone(), Vec::new());
                         self.phase = Phase::Connecting { socket, others };
                     }
@@ -319,7 +321,7 @@ impl Link {
     fn connected(&mut self, socket: SrtSocket) {
         let group = socket.group();
         if let (Some(group), Place::Listener { .. }) = (&group, &self.place) {
-            self.monitor.watch(group, Vec::new(), self.role);
+            self.monitor.watch(group, None, self.role);
         }
         let peer = peer_of(&socket);
         if self.compat {
@@ -341,7 +343,7 @@ impl Link {
                 );
                 let group = group.as_ref().map_or_else(String::new, |group| {
                     let size = match &self.place {
-                        Place::Group(plan) => format!(" of {}", show_counted(plan.labels().len() as u64, "link")),
+                        Place::Group(plan) => format!(" of {}", show_counted(plan.len() as u64, "link")),
                         _ => String::new(),
                     };
                     format!(", {} group{size}", mode_name(group.mode()))
@@ -936,11 +938,11 @@ impl Monitor {
         news
     }
 
-    /// From now on what happens to this group is told; its links are called `labels` in the order of their numbers.
-    fn watch(&self, group: &SrtGroup, labels: Vec<String>, role: Role) {
+    /// From now on what happens to this group is told; `plan` is that by which it calls.
+    fn watch(&self, group: &SrtGroup, plan: Option<Arc<GroupPlan>>, role: Role) {
         let mut watched = self.lock();
         let Watched { watch, news, past, .. } = &mut *watched;
-        if let Some(mut earlier) = watch.replace(Watch::new(group, labels, role)) {
+        if let Some(mut earlier) = watch.replace(Watch::new(group, plan, role)) {
             past.lost_in_breaks += earlier.collect(news);
         }
     }
