@@ -23,10 +23,15 @@ const LOSS_GOOD: u32 = 20;
 /// How one link has answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
+    lag: bool,
+    steered: bool,
+    sent_at: Option<Instant>,
     min_timeout: Micros,
     latency: Micros,
     /// When the first packet left that nothing came after.
     unanswered: Option<Instant>,
+    /// Until then nothing need be heard, though all is well.
+    stalled_until: Instant,
     /// Packets sent, and reported lost, in this window.
     sent: u32,
     lost: u32,
@@ -38,11 +43,16 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) const fn new(now: Instant, min_timeout: Micros, latency: Micros) -> Self {
+    /// `lag` where the peer answers only once it has played what came; `steered` where congestion control sees to loss and delay.
+    pub(crate) const fn new(now: Instant, min_timeout: Micros, latency: Micros, (lag, steered): (bool, bool)) -> Self {
         Self {
+            lag,
+            steered,
+            sent_at: None,
             min_timeout,
             latency,
             unanswered: None,
+            stalled_until: now,
             sent: 0,
             lost: 0,
             window_began: now,
@@ -53,11 +63,21 @@ impl Health {
         }
     }
 
-    pub(crate) const fn on_sent(&mut self, now: Instant) {
+    pub(crate) fn on_sent(&mut self, now: Instant) {
+        let rested = self.sent_at.is_none_or(|at| now.saturating_since(at) > self.latency / 2);
+        self.sent_at = Some(now);
+        if self.lag && rested {
+            self.on_stall(now + self.latency);
+        }
         if self.unanswered.is_none() {
             self.unanswered = Some(now);
         }
         self.sent = self.sent.saturating_add(1);
+    }
+
+    /// The peer has a hole that is not filled on this link: it may acknowledge nothing more before it gives that up.
+    pub(crate) fn on_stall(&mut self, until: Instant) {
+        self.stalled_until = self.stalled_until.max(until);
     }
 
     pub(crate) const fn on_lost(&mut self) {
@@ -79,7 +99,8 @@ impl Health {
 
     /// When silence will be too long.
     pub(crate) fn silent_at(&self, rtt: &Rtt) -> Option<Instant> {
-        Some(self.unanswered? + self.patience(rtt))
+        let patience = self.patience(rtt);
+        Some((self.unanswered? + patience).max(self.stalled_until + patience))
     }
 
     /// When it is worth another look.
@@ -113,6 +134,8 @@ impl Health {
         let limit = if self.unstable.is_some() { LOSS_GOOD } else { LOSS_BAD };
         let wrong = if self.silent_at(rtt).is_some_and(|at| at <= now) {
             Some(Unstable::Silence)
+        } else if self.steered {
+            None
         } else if self.loss_percent > limit {
             Some(Unstable::Loss)
         } else if self.base_rtt.is_some_and(|base| {
@@ -162,7 +185,7 @@ mod tests {
     #[test]
     fn silence_is_noticed_and_one_answer_is_not_enough_to_be_trusted_again() {
         let (mut health, rtt) =
-            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
+            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250), (false, false)), rtt(40));
         health.on_sent(at(0));
         assert!(!health.look(at(99), &rtt));
         assert!(health.look(at(101), &rtt));
@@ -177,7 +200,7 @@ mod tests {
     #[test]
     fn who_sends_nothing_expects_nothing() {
         let (mut health, rtt) =
-            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
+            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250), (false, false)), rtt(40));
         assert!(!health.look(at(100_000), &rtt));
         assert_eq!(health.next_look(&rtt), None);
     }
@@ -185,7 +208,7 @@ mod tests {
     #[test]
     fn a_link_that_loses_half_is_in_doubt() {
         let (mut health, rtt) =
-            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250)), rtt(40));
+            (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250), (false, false)), rtt(40));
         let mut changed = false;
         for ms in 0..2_000 {
             health.on_sent(at(ms));

@@ -159,7 +159,12 @@ impl Up {
         let serving = rate.map_or(Micros::ZERO, |rate| {
             Micros::from_micros((waiting as u64).saturating_mul(1_000_000) / rate.max(1))
         });
-        ready + serving + self.one_way()
+        let way = if self.limited && !self.capacity.base_delay().is_zero() {
+            self.capacity.base_delay() + self.capacity.queueing_now(now)
+        } else {
+            self.one_way()
+        };
+        ready + serving + way
     }
 
     /// How long a packet is under way.

@@ -261,6 +261,7 @@ struct World {
     out: Outcome,
     next_send: [u64; 2],
     shown: u64,
+    shows: bool,
 }
 
 /// Runs a plan.
@@ -326,6 +327,7 @@ impl World {
             out: empty,
             next_send: [0; 2],
             shown: 0,
+            shows: std::env::var_os("SRT_SHOW").is_some(),
             random,
             plan,
         }
@@ -360,10 +362,7 @@ impl World {
             if closing && ended(&self.caller) && self.mirror.as_ref().is_none_or(ended) {
                 break;
             }
-            if std::env::var("SHOWG").is_ok() && self.now.as_micros() / 250_000 != self.shown {
-                self.shown = self.now.as_micros() / 250_000;
-                eprintln!("{:?} {}", self.now, self.caller.debug(self.now));
-            }
+            self.show();
             self.now = self.next_look(closing).max(self.now + STEP).min(end);
         }
         for wire in &self.wires {
@@ -372,6 +371,32 @@ impl World {
             self.out.drop_requests.push(wire.drop_requests);
         }
         self.out
+    }
+
+    /// Four times a second, where SRT_SHOW is set: how the links stand.
+    fn show(&mut self) {
+        let quarter = self.now.as_micros() / 250_000;
+        if !self.shows || std::mem::replace(&mut self.shown, quarter) == quarter {
+            return;
+        }
+        println!("{:8.3}", self.now.saturating_since(EPOCH).as_micros() as f64 / 1e6);
+        for link in self.caller.links() {
+            println!(
+                "  link {} {:<10} rtt {:>6} queue {:>6} loss {:>2}% rate {:>8?} {:?} delivered {:>7} in flight {:>4} sent {} again {} lost {}",
+                link.id,
+                link.state.name(),
+                link.rtt.as_micros(),
+                link.queueing.as_micros(),
+                link.loss_percent,
+                link.rate,
+                link.capacity,
+                link.delivered_bps,
+                link.in_flight,
+                link.counters.sent_packets,
+                link.counters.retransmitted_packets,
+                link.counters.reported_lost_packets,
+            );
+        }
     }
 
     fn next_look(&self, closing: bool) -> Instant {

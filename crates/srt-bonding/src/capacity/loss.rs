@@ -9,10 +9,13 @@ const SHORTEST: Micros = Micros::from_millis(100);
 const LONGEST: Micros = Micros::from_secs(2);
 /// Packets a judgement wants.
 const PACKETS: f64 = 40.0;
-/// Excess below this share is not worth a trial.
-const NOTICED: f64 = 0.015;
-/// A report of a loss comes at most this much later than a round trip: the packet that shows the gap, a tick.
-const LATE: Micros = Micros::from_millis(25);
+const PACKETS_TRIAL: f64 = 100.0;
+/// With so many nothing more is to be learned.
+const PACKETS_ENOUGH: f64 = 400.0;
+/// More than this is never usual.
+const USUAL_MOST: f64 = 0.5;
+/// A loss is reported as soon as the next packet arrives, so about as late as a reading that left with it.
+const LATE: Micros = Micros::from_millis(15);
 /// The loss told is smoothed over a few of these.
 const TOLD_OVER: Micros = Micros::from_millis(500);
 
@@ -38,9 +41,12 @@ pub(super) struct Loss {
     /// What left from here on counts.
     from: Instant,
     lost: f64,
+    /// Told since the last reading.
+    pending: f64,
     /// Excess of the last epoch.
     excess: f64,
-    rtt: Micros,
+    /// What of all that left before is known: whether it arrived.
+    horizon: Instant,
     told: f64,
     told_lost: f64,
     told_from: Instant,
@@ -59,8 +65,9 @@ impl Loss {
             trial: None,
             from: now,
             lost: 0.0,
+            pending: 0.0,
             excess: 0.0,
-            rtt: Micros::ZERO,
+            horizon: now,
             told: 0.0,
             told_lost: 0.0,
             told_from: now,
@@ -68,21 +75,22 @@ impl Loss {
     }
 
     /// Takes bytes that were lost, a round trip after they left.
-    pub(super) fn on_lost(&mut self, now: Instant, bytes: f64) {
+    pub(super) fn on_lost(&mut self, bytes: f64) {
         self.told_lost += bytes;
-        if now - self.rtt >= self.from {
-            self.lost += bytes;
+        if self.horizon >= self.from {
+            self.pending += bytes;
         }
     }
 
-    /// How long a report of a loss takes now.
-    pub(super) const fn on_round_trip(&mut self, rtt: Micros) {
-        self.rtt = rtt;
+    /// A reading that left at `left` was answered, so the losses of what left before were told.
+    pub(super) fn on_reading(&mut self, left: Instant) {
+        self.horizon = self.horizon.max(left - LATE);
+        self.lost += std::mem::take(&mut self.pending);
     }
 
     /// What left before `now` no longer counts: the rate is another since.
     pub(super) fn restart(&mut self, now: Instant) {
-        (self.from, self.lost, self.excess) = (now, 0.0, 0.0);
+        (self.from, self.lost, self.pending, self.excess) = (now, 0.0, 0.0, 0.0);
     }
 
     /// Ends a trial without a judgement.
@@ -101,36 +109,49 @@ impl Loss {
     }
 
     /// The share lost beyond the usual, as far as is known of the running epoch or the last.
-    pub(super) fn excess(&self, now: Instant, history: &History, packet: f64) -> f64 {
-        let sent = history.between(self.from, self.horizon(now));
+    pub(super) fn excess(&self, history: &History, packet: f64) -> f64 {
+        let sent = history.between(self.from, self.horizon);
         let running = if sent > PACKETS / 2.0 * packet { self.lost / sent - self.usual } else { 0.0 };
         running.max(self.excess).clamp(0.0, 0.9)
     }
 
     /// Looks at what left long enough ago for its losses to be known.
-    pub(super) fn judge(&mut self, now: Instant, history: &History, packet: f64) -> Verdict {
-        self.tell(now, history);
-        let horizon = self.horizon(now);
+    ///
+    /// An excess above `noticed` begins a trial, where it is more than chance.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        rtt: Micros,
+        history: &History,
+        packet: f64,
+        noticed: f64,
+    ) -> Verdict {
+        self.tell(history);
+        let horizon = self.horizon;
         let span = horizon.saturating_since(self.from);
         let sent = history.between(self.from, horizon);
         let packets = sent / packet;
-        if span < SHORTEST.max(self.rtt / 2) || packets < 1.0 || packets < PACKETS && span < LONGEST {
+        let wanted = if self.trial.is_some() { PACKETS_TRIAL } else { PACKETS };
+        if span < SHORTEST.max(rtt / 2) || packets < 1.0 || packets < wanted && span < LONGEST {
             return Verdict::Usual;
         }
         let loss = (self.lost / sent).min(1.0);
         let seconds = micros_f64(span) / 1e6;
+        let more = loss - self.usual;
+        let noticed = more > noticed && packets * more > 4.0 * (packets * self.usual).sqrt() + 3.0;
+        let enough = packets > PACKETS_ENOUGH || span > LONGEST;
+        if !noticed && !enough && self.trial.is_none() {
+            return Verdict::Usual;
+        }
         self.restart(horizon);
         match self.trial.take() {
             Some(trial) if loss < self.usual + (trial.loss - self.usual) / 2.0 => Verdict::Ours,
             Some(trial) => {
-                self.usual = loss.min(trial.loss);
+                self.usual = loss.min(trial.loss).min(USUAL_MOST);
                 Verdict::NotOurs { before: trial.before }
             }
             None => {
-                let expected = packets * self.usual;
-                let more = loss - self.usual;
-                if more > NOTICED && packets * more > 3.0 * (expected + 1.0).sqrt() + 1.0 {
-                    self.excess = more;
+                if noticed {
                     let given = sent / seconds;
                     self.trial = Some(Trial { before: given, loss });
                     self.restart(now);
@@ -145,8 +166,8 @@ impl Loss {
         }
     }
 
-    fn tell(&mut self, now: Instant, history: &History) {
-        let horizon = self.horizon(now);
+    fn tell(&mut self, history: &History) {
+        let horizon = self.horizon;
         if horizon.saturating_since(self.told_from) >= TOLD_OVER {
             let sent = history.between(self.told_from, horizon);
             if sent > 0.0 {
@@ -154,11 +175,6 @@ impl Loss {
             }
             (self.told_from, self.told_lost) = (horizon, 0.0);
         }
-    }
-
-    /// Whatever left before is known to have arrived or not.
-    fn horizon(&self, now: Instant) -> Instant {
-        now - self.rtt - LATE
     }
 }
 
@@ -173,16 +189,23 @@ mod tests {
     const PACKET: u64 = 1_000;
 
     /// Sends `pps` packets a second for a second, of which `lost_of(n)` are lost; verdicts that were not `Usual`.
-    fn second(loss: &mut Loss, history: &mut History, at: u64, pps: u64, lost_of: impl Fn(u64) -> bool) -> Vec<Verdict> {
+    fn second(
+        loss: &mut Loss,
+        history: &mut History,
+        at: u64,
+        pps: u64,
+        lost_of: impl Fn(u64) -> bool,
+    ) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for n in 0..pps {
             let now = Instant::from_micros(at * 1_000_000 + n * 1_000_000 / pps);
             history.add(now, PACKET);
             if lost_of(n) {
-                loss.on_lost(now, PACKET as f64);
+                loss.on_lost(PACKET as f64);
             }
+            loss.on_reading(now);
             if n % 10 == 0 {
-                match loss.judge(now, history, PACKET as f64) {
+                match loss.judge(now, Micros::from_millis(1), history, PACKET as f64, 0.015) {
                     Verdict::Usual => {}
                     verdict => verdicts.push(verdict),
                 }

@@ -35,6 +35,10 @@ pub(super) struct Path {
     /// From here on until there, in seconds, the receiver is not heard.
     pub(super) mute: (f64, f64),
     pub(super) seed: u64,
+    /// Whether the handshake's round trip is told.
+    pub(super) handshake: bool,
+    /// Whether the receiver tells what arrived.
+    pub(super) tells: bool,
 }
 
 impl Path {
@@ -48,6 +52,8 @@ impl Path {
             ack_loss: 0.0,
             mute: (0.0, 0.0),
             seed: 1,
+            handshake: true,
+            tells: false,
         }
     }
 }
@@ -72,7 +78,7 @@ enum Event {
     Send(usize),
     Data { flow: usize, number: u64, sent: Nanos },
     Tick(usize),
-    Ack { flow: usize, number: usize, rtt: u64, variance: u64, received: u64 },
+    Ack { flow: usize, number: usize, rtt: u64, variance: u64, received: u64, delivered: u64 },
     AckAck { flow: usize, number: usize },
     Nak { flow: usize, packets: u32 },
     Look,
@@ -90,6 +96,7 @@ pub(super) struct Flow {
     // The receiver.
     expected: u64,
     fresh: bool,
+    delivered: u64,
     told: Option<(u64, u64)>,
     acks: Vec<Nanos>,
     arrived: Nanos,
@@ -125,8 +132,6 @@ pub(super) struct World {
     wobble: [(Nanos, u64); 2],
     look: Look,
     pub(super) looks: Vec<Look>,
-    /// Print what happens.
-    pub(super) trace: bool,
 }
 
 impl World {
@@ -146,10 +151,13 @@ impl World {
             look: Look { arrived: vec![0; flows.len()], ..Look::default() },
             looks: Vec::new(),
             flows,
-            trace: false,
         };
         for flow in 0..world.flows.len() {
             let from = nanos(world.flows[flow].offer.from);
+            if world.path.handshake {
+                let rtt = Micros::from_millis(at_time(&world.path.rtt_ms, from) + 2 * world.path.jitter_ms);
+                world.flows[flow].capacity.on_round_trip(Instant::from_micros(from / 1_000), rtt);
+            }
             world.at(from, Event::Send(flow));
             world.at(from + 3 * MS * flow as u64, Event::Tick(flow));
         }
@@ -175,7 +183,7 @@ impl World {
             Event::Send(flow) => self.send(flow),
             Event::Data { flow, number, sent: _ } => self.receive(flow, number),
             Event::Tick(flow) => self.tick(flow),
-            Event::Ack { flow, number, rtt, variance, received } => {
+            Event::Ack { flow, number, rtt, variance, received, delivered } => {
                 let (now, silent) = (self.instant(), self.muted());
                 if !silent {
                     let report = Report {
@@ -184,21 +192,10 @@ impl World {
                         received_bps: Some(received),
                         capacity_pps: Some(1_000),
                     };
-                    let before = self.flows[flow].capacity.state();
-                    self.flows[flow].capacity.on_report(now, report);
-                    let capacity = &self.flows[flow].capacity;
-                    if self.trace && before != capacity.state() {
-                        let queue = self.busy_until.saturating_sub(self.now) / MS;
-                        println!(
-                            "{:8.3} flow {flow} {:?} {:?} rate {:.3} queue seen {} is {queue} ms base {}",
-                            secs(self.now),
-                            capacity.state(),
-                            capacity.reason(),
-                            mbps(capacity.rate()),
-                            capacity.queueing(),
-                            capacity.base_delay(),
-                        );
+                    if self.path.tells {
+                        self.flows[flow].capacity.on_delivered(now, delivered);
                     }
+                    self.flows[flow].capacity.on_report(now, report);
                     self.carry(flow, ACKACK, |_| Event::AckAck { flow, number });
                     self.wake(flow);
                 }
@@ -244,7 +241,8 @@ impl World {
         if let Some(load) = it.offer.load {
             let elapsed = now - it.loaded;
             it.loaded = now;
-            it.backlog = (it.backlog + load * 1e6 / 8.0 * secs(elapsed)).min(1e6);
+            it.backlog = (it.backlog + load * 1e6 / 8.0 * secs(elapsed)).min(load * 1e6 / 8.0 * 0.05);
+            // What is not sent in 50 ms goes another way.
             it.capacity.on_limited(instant, it.backlog > 3.0 * DATA as f64);
             if it.backlog < DATA as f64 {
                 let missing = (DATA as f64 - it.backlog + 1.0) * 8.0 / load / 1e6;
@@ -321,6 +319,7 @@ impl World {
             it.window.pop_front();
         }
         it.fresh = true;
+        it.delivered += DATA;
         let missed = number.saturating_sub(it.expected);
         it.expected = it.expected.max(number + 1);
         if missed > 0 {
@@ -343,8 +342,9 @@ impl World {
         let number = it.acks.len() - 1;
         let (rtt, variance) = it.told.unwrap_or((100_000, 50_000));
         let received = it.received();
+        let delivered = std::mem::take(&mut it.delivered);
         if !lost {
-            self.at(arrival, Event::Ack { flow, number, rtt, variance, received });
+            self.at(arrival, Event::Ack { flow, number, rtt, variance, received, delivered });
         }
     }
 
@@ -435,6 +435,7 @@ impl Flow {
             next: 0,
             expected: 0,
             fresh: false,
+            delivered: 0,
             told: None,
             acks: Vec::new(),
             arrived: 0,
@@ -446,12 +447,14 @@ impl Flow {
     /// As libsrt: the mean of the last 16 intervals without those more than eight times off the median.
     fn received(&self) -> u64 {
         let arrivals = self.window.iter().copied().collect::<Vec<_>>();
-        let intervals = arrivals.windows(2).map(|two| ((two[1].0 - two[0].0) / 1_000, two[1].1)).collect::<Vec<_>>();
+        let intervals =
+            arrivals.windows(2).map(|two| ((two[1].0 - two[0].0) / 1_000, two[1].1)).collect::<Vec<_>>();
         let mut sorted = intervals.clone();
         sorted.sort_unstable();
         let Some(&(median, _)) = sorted.get(8) else { return 0 };
         let near = intervals.iter().filter(|(us, _)| *us < median * 8 && *us > median / 8);
-        let (count, us, bytes) = near.fold((0, 0, 0), |sum, near| (sum.0 + 1, sum.1 + near.0, sum.2 + near.1));
+        let (count, us, bytes) =
+            near.fold((0, 0, 0), |sum, near| (sum.0 + 1, sum.1 + near.0, sum.2 + near.1));
         if count > 8 && us > 0 { bytes * 1_000_000 / us } else { 0 }
     }
 }
@@ -468,7 +471,11 @@ fn mbps(bytes_per_second: u64) -> f64 {
     bytes_per_second as f64 * 8.0 / 1e6
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and below zero is zero")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and below zero is zero"
+)]
 fn nanos(secs: f64) -> Nanos {
     (secs * 1e9) as u64
 }

@@ -13,18 +13,22 @@ const SAME_US: f64 = 16.0;
 /// Samples the least of which is the signal: at least, and where there is much jitter.
 const CALM: usize = 3;
 const NOISY: usize = 8;
+/// Until so many samples it is not known how much jitter there is.
+const UNKNOWN: usize = 32;
 /// Jitter above this is worth a wider look, one sample for each.
 const NOISE_STEP_US: f64 = 2_500.0;
+/// And none that left so long before the last: where the queue drops ACKACKs samples are few.
+const LOOKED_BACK: Micros = Micros::from_millis(150);
 /// Samples kept: 1.3 s of reports.
 const TRAIL: usize = 128;
 /// Between the ACKACK's arrival at the receiver and the next ACK: half of 10 ms on average.
 const TICK: Micros = Micros::from_millis(5);
 
-/// One reading of the way: what left at `left` needed `rtt_us` there and back.
+/// One reading of the way: what left at `left` needed `rtt_us` there and back. In the trail the least of a few samples, so
+/// without most of the jitter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     pub(super) left: Instant,
-    /// The least of the last few samples, so without most of the jitter.
     pub(super) rtt_us: f64,
 }
 
@@ -33,12 +37,14 @@ pub(super) struct Reading {
 pub(super) struct RoundTrip {
     /// Smoothed round trip and variance of the last report.
     told: Option<(f64, f64)>,
-    samples: [f64; NOISY],
+    samples: [Reading; NOISY],
     sampled: usize,
     noise_us: f64,
     /// Shortest of this half window and of the one before.
     base_us: (f64, f64),
     half_began: Instant,
+    /// The shortest began with one of our own.
+    hinted: bool,
     trail: [Reading; TRAIL],
     readings: usize,
 }
@@ -47,11 +53,12 @@ impl RoundTrip {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             told: None,
-            samples: [0.0; NOISY],
+            samples: [Reading::default(); NOISY],
             sampled: 0,
             noise_us: 0.0,
             base_us: (f64::MAX, f64::MAX),
             half_began: now,
+            hinted: false,
             trail: [Reading::default(); TRAIL],
             readings: 0,
         }
@@ -68,7 +75,7 @@ impl RoundTrip {
             None => told.0,
             // The same again: a way without any jitter, or no sample since.
             Some(before) if before == told => match self.recent(1).next() {
-                Some(last) if (last - told.0).abs() < SAME_US => last,
+                Some(last) if (last.rtt_us - told.0).abs() < SAME_US => last.rtt_us,
                 _ => return false,
             },
             Some(before) => unsmoothed(before, told),
@@ -81,29 +88,51 @@ impl RoundTrip {
     }
 
     fn on_sample(&mut self, now: Instant, sample: f64) {
-        let before = self.recent(1).next().unwrap_or(sample);
-        self.noise_us += ((sample - before).abs() - self.noise_us) / 16.0;
-        self.samples[self.sampled % NOISY] = sample;
+        let before = self.recent(1).next().map_or(sample, |last| last.rtt_us);
+        let earlier = self.recent(2).last().map_or(before, |last| last.rtt_us);
+        // The second difference: a queue that grows evenly is no jitter. 1.7 times that of independent samples is the first.
+        let off = (sample - 2.0 * before + earlier).abs() / 1.7;
+        let weight = (self.sampled as f64).clamp(2.0, 16.0);
+        self.noise_us += (off - self.noise_us) / weight;
+        let left = now - Micros::from_micros(whole(sample) as u64) - TICK;
+        self.samples[self.sampled % NOISY] = Reading { left, rtt_us: sample };
         self.sampled += 1;
 
-        // The shortest needs two witnesses: what undoing the smoothing got wrong is not believed for ten seconds.
-        let witnessed = sample.max(before);
+        // The shortest needs two witnesses: what undoing the smoothing got wrong is not believed for ten seconds. And more where
+        // there is jitter: half a second's luckiest sample is not the way.
+        let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
+        let witnesses = if self.sampled < UNKNOWN { NOISY } else { looked_at.div_ceil(2) };
+        let witnessed = self.recent(witnesses).map(|sample| sample.rtt_us).fold(sample, f64::max);
         if now.saturating_since(self.half_began) >= BASE_HALF {
             self.base_us = (witnessed, self.base_us.0);
             self.half_began = now;
         }
-        self.base_us.0 = self.base_us.0.min(witnessed);
+        self.base_us.0 = match (self.sampled < NOISY, self.hinted) {
+            (true, true) => self.base_us.0,
+            (true, false) => witnessed,
+            (false, _) => self.base_us.0.min(witnessed),
+        };
 
-        let looked_at = CALM + whole((self.noise_us / NOISE_STEP_US).min((NOISY - CALM) as f64));
-        let rtt_us = self.recent(looked_at).fold(f64::MAX, f64::min);
-        let left = now - Micros::from_micros(whole(sample) as u64) - TICK;
-        self.trail[self.readings % TRAIL] = Reading { left, rtt_us };
+        let late_enough =
+            self.recent(looked_at).filter(|sample| left.saturating_since(sample.left) <= LOOKED_BACK);
+        let least = late_enough.min_by(|a, b| a.rtt_us.total_cmp(&b.rtt_us));
+        self.trail[self.readings % TRAIL] = least.unwrap_or_default();
         self.readings += 1;
+    }
+
+    /// Takes a round trip of our own as the shortest so far.
+    pub(super) fn on_round_trip(&mut self, now: Instant, rtt: Micros) {
+        let rtt_us = rtt.as_micros();
+        if (1..=LONGEST_US).contains(&rtt_us) {
+            self.base_us.0 = self.base_us.0.min(rtt_us as f64);
+            self.half_began = now;
+            self.hinted = true;
+        }
     }
 
     /// Forgets the shortest: what was measured last is the way now.
     pub(super) fn rebase(&mut self, now: Instant) {
-        let shortest = self.recent(NOISY).fold(f64::MAX, f64::min);
+        let shortest = self.recent(NOISY).map(|sample| sample.rtt_us).fold(f64::MAX, f64::min);
         if shortest < f64::MAX {
             self.base_us = (shortest, f64::MAX);
             self.half_began = now;
@@ -131,17 +160,31 @@ impl RoundTrip {
         (reading.rtt_us - self.base_us()).max(0.0)
     }
 
+    /// The last sample, jitter and all.
+    pub(super) fn last(&self) -> Option<Reading> {
+        self.recent(1).next()
+    }
+
+    /// What the last sample has above the shortest, jitter and all.
+    pub(super) fn last_queue_us(&self) -> f64 {
+        self.last().map_or(0.0, |sample| self.queue_us(sample))
+    }
+
     /// How far one sample usually lies from the next.
     pub(super) const fn noise_us(&self) -> f64 {
         self.noise_us
     }
 
-    /// The smoothed round trip as last told.
-    pub(super) fn smoothed_us(&self) -> Option<f64> {
-        self.told.map(|(rtt, _)| rtt)
+    /// The smoothed round trip as last told; what SRT assumes where nothing is known.
+    pub(super) fn smoothed_us(&self) -> f64 {
+        match (self.told, self.base_us()) {
+            (Some((rtt, _)), _) => rtt,
+            (None, base) if base > 0.0 => base,
+            (None, _) => ASSUMED_US.0 as f64,
+        }
     }
 
-    fn recent(&self, count: usize) -> impl Iterator<Item = f64> + '_ {
+    fn recent(&self, count: usize) -> impl Iterator<Item = Reading> + '_ {
         (1..=self.sampled.min(count).min(NOISY)).map(|back| self.samples[(self.sampled - back) % NOISY])
     }
 }
@@ -173,7 +216,11 @@ fn unsmoothed(before: (f64, f64), after: (f64, f64)) -> f64 {
     best.1
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and below zero is zero")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and below zero is zero"
+)]
 fn whole(value: f64) -> usize {
     value as usize
 }

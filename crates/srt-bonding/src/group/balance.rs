@@ -1,7 +1,7 @@
 //! Balancing: each packet on the link that will deliver it first.
 //!
-//! Towards a peer that merges links a packet is bound to a link when that link can send it at once. Towards libsrt runs of packets
-//! are, and wait their turn, so that little has to be said of what a link does not carry.
+//! A packet is bound to a link as soon as it is there, and waits its turn in a short queue: so the queues tell when the quickest link
+//! is full, and the next one takes over. Runs of packets are bound, so that little has to be said of what a link does not carry.
 
 use srt_protocol::time::{Instant, Micros};
 
@@ -21,7 +21,6 @@ const QUIET: Micros = Micros::from_millis(200);
 impl Group {
     /// Binds new packets to links.
     pub(super) fn assign(&mut self, now: Instant) {
-        let masks = self.masks();
         loop {
             let Some(stream) = &self.stream else { return };
             let seq = stream.next_new;
@@ -37,10 +36,7 @@ impl Group {
                 }
                 continue;
             }
-            let Some((index, ready)) = self.pick(now, len, masks) else { return };
-            if !ready {
-                return;
-            }
+            let Some(index) = self.pick(now, len) else { return };
             let slot = self.members[index].slot;
             let mut ended = None;
             if let Some(stream) = &mut self.stream {
@@ -74,35 +70,25 @@ impl Group {
         }
     }
 
-    /// The link for the next packet, and whether it takes it now.
-    fn pick(&self, now: Instant, len: usize, masks: bool) -> Option<(usize, bool)> {
+    /// The link for the next packet; `None` where all have enough to do.
+    fn pick(&self, now: Instant, len: usize) -> Option<usize> {
         let usable = |up: &&Up| up.link.window_left() > 0 && up.link.keys().ready();
         let mut best: Option<(bool, Instant, usize)> = None;
-        let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| masks && run.1 > 0);
+        let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| run.1 > 0);
         for (index, member) in self.members.iter().enumerate() {
             let Some(up) = member.live().filter(usable) else { continue };
-            if masks && up.again.len() >= WAITING_MAX {
+            if up.again.len() >= WAITING_MAX {
                 continue;
             }
             if run.is_some_and(|(slot, _): (Slot, u32)| slot == member.slot) && up.is_trusted() {
-                return Some((index, true));
+                return Some(index);
             }
             let rank = (!up.is_trusted(), up.delivers_at(now, len), index);
             if best.is_none_or(|best| rank < best) {
                 best = Some(rank);
             }
         }
-        let (_, _, index) = best?;
-        let up = self.members.get(index)?.live()?;
-        Some((index, masks || up.again.is_empty() && up.link.paced_at() <= now))
-    }
-
-    /// When a packet that waits can be bound to a link.
-    pub(super) fn assigns_at(&self, now_or_later: Instant) -> Option<Instant> {
-        let stream = self.stream.as_ref()?;
-        let (_, payload) = stream.send.packet(stream.next_new)?;
-        let (index, _) = self.pick(now_or_later, payload.len(), self.masks())?;
-        Some(self.members.get(index)?.live()?.link.paced_at())
+        best.map(|(_, _, index)| index)
     }
 }
 

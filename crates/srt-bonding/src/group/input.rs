@@ -3,7 +3,7 @@
 use srt_protocol::{
     connection::ConnectionError,
     handshake::{Agreed, Outcome, RejectReason},
-    packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, LossReport, Packet},
+    packet::{Ack, AckDetail, Control, ControlPacket, DataPacket, GroupInfo, LossReport, Packet},
     stream::{Insertion, Tsbpd},
     time::{Instant, Micros},
     types::{SeqNumber, SocketId, Timestamp},
@@ -22,6 +22,8 @@ use crate::{
 const CLOCKS_APART: Micros = Micros::from_secs(30);
 /// ACKs after which the round trip of a masked link is known well enough to make up for it.
 const COMPENSATE_AFTER: u64 = 15;
+/// A peer of ours that shares its packets over the links says by then what a link does not bring.
+const SAID_AFTER: Micros = Micros::from_millis(15);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
 const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);
 
@@ -88,7 +90,7 @@ impl Group {
                 self.members[index].phase = decline(RejectReason::Group);
                 return;
             }
-            self.peer = Some(Peer { id: 0, merges: false, groups: false });
+            self.peer = Some(Peer { id: 0, merges: false, shares: false, groups: false });
             self.push_event(Event::PeerWithoutGroups);
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other != index {
@@ -109,8 +111,8 @@ impl Group {
             self.members[index].phase = decline(RejectReason::Group);
             return;
         }
-        let merges = theirs.flags & srt_protocol::packet::GroupInfo::FLAG_MERGES != 0;
-        self.peer = Some(Peer { id: theirs.id, merges, groups: true });
+        let merges = theirs.flags & GroupInfo::FLAG_MERGES != 0;
+        self.peer = Some(Peer { id: theirs.id, merges, shares: theirs.flags & GroupInfo::FLAG_SHARES != 0, groups: true });
         if other_peer && let Some(stream) = &mut self.stream {
             // It has begun anew, and so does what it sends.
             let latency = stream.negotiated.receiver_latency;
@@ -160,7 +162,9 @@ impl Group {
     }
 
     fn on_ack(&mut self, now: Instant, index: usize, ack: &Ack) {
-        let (masks, merges) = (self.masks(), self.merges());
+        let masks = self.masks();
+        // In broadcast what one link says of the stream holds for all.
+        let everything = self.merges() && !self.shares();
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let (slot, id) = (member.slot, member.id);
         let Some(up) = member.up_mut() else { return };
@@ -206,7 +210,7 @@ impl Group {
             }
         }
         let Some(next) = news else { return };
-        stream.ledger.on_acknowledged(before, next, slot, merges);
+        stream.ledger.on_acknowledged(before, next, slot, everything);
         stream.last_progress_at = now;
         let first = stream.ledger.settle();
         if first.is_after(stream.send.first()) {
@@ -216,44 +220,31 @@ impl Group {
     }
 
     fn on_nak(&mut self, now: Instant, index: usize, report: &LossReport<'_>) {
-        let merges = self.merges();
-        let Some(member) = self.members.get_mut(index) else { return };
+        let (merges, masks) = (self.merges(), self.masks());
+        let (Some(stream), Some(member)) = (&self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
         let (mut lost, mut foreign) = (Vec::new(), Vec::new());
         up.link.on_shared_nak(now, report, |seq| lost.push(seq), |first, last| foreign.push((first, last)));
         let rtt = up.link.rtt().smoothed();
-        for &(first, last) in &foreign {
-            if !merges {
+        if !merges {
+            let latency = stream.negotiated.peer_latency.unwrap_or_default();
+            for &(first, last) in &foreign {
                 up.mask.on_foreign(now, first, last, rtt);
+                // What another link has delivered is a hole on this one until it is played.
+                if !masks {
+                    up.health.on_stall(now + latency);
+                }
             }
         }
         for &seq in &lost {
             self.on_missed(now, seq, slot);
-        }
-        if !merges {
-            return;
-        }
-        // Such a peer says on any link what is missing on all.
-        for (first, last) in foreign {
-            let Some(stream) = &self.stream else { return };
-            let mut seq = if first.is_before(stream.ledger.first()) { stream.ledger.first() } else { first };
-            while !seq.is_after(last) {
-                let owner = self.stream.as_ref().and_then(|stream| {
-                    stream.ledger.get(seq).filter(|fate| !fate.done).and_then(|fate| fate.left(now))
-                });
-                let Some((owner, age)) = owner else {
-                    if self.stream.as_ref().is_none_or(|stream| !seq.is_before(stream.next_new)) {
-                        break;
-                    }
-                    seq = seq.next();
-                    continue;
-                };
-                let fresh = self.members.iter().filter(|member| member.slot == owner).filter_map(Member::up);
-                if fresh.map(|up| up.link.rtt().fresh()).all(|fresh| age >= fresh) {
-                    self.on_missed(now, seq, owner);
-                }
-                seq = seq.next();
+            let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
+            if let Some(up) = self.members.get_mut(index).and_then(Member::up_mut)
+                && !(merges || masks)
+                && let Some(due) = due
+            {
+                up.health.on_stall(due);
             }
         }
     }
@@ -285,8 +276,12 @@ impl Group {
             return;
         }
         let Some(stream) = &mut self.stream else { return };
-        // How long the other links may take yet to bring what is missing on this one.
+        // How long the other links may take yet to bring what is missing on this one; or the peer to say that they do.
+        let shares = self.peer.is_some_and(|peer| peer.shares);
         let elsewhere = late_us.map_or(Micros::ZERO, |late_us| {
+            if shares {
+                return SAID_AFTER;
+            }
             let others = self.members.iter().enumerate().filter(|(other, _)| *other != index);
             let waits = others.filter_map(|(_, member)| Some(member.live()?.delay.may_take(now, late_us)));
             waits.max().unwrap_or_default()

@@ -143,8 +143,10 @@ enum Role {
 #[derive(Clone, Copy, Debug)]
 struct Peer {
     id: u32,
-    /// Its receiver merges links: it takes a packet from any, and what it says on one counts for all.
+    /// Its receiver merges links: it takes a packet from any, and says at once what has come.
     merges: bool,
+    /// What it sends comes on one link only.
+    shares: bool,
     /// It knows groups at all.
     groups: bool,
 }
@@ -229,7 +231,10 @@ impl Group {
         let role = Role::Listener { stream_id: incoming.stream_id.clone(), encrypted: incoming.encrypted };
         let mut group = Self::new(now, config, mode, id, role);
         group.peer =
-            Some(Peer { id: theirs.id, merges: theirs.flags & GroupInfo::FLAG_MERGES != 0, groups: true });
+            Some(Peer { id: theirs.id, merges: theirs.flags & GroupInfo::FLAG_MERGES != 0,
+            shares: theirs.flags & GroupInfo::FLAG_SHARES != 0,
+            groups: true,
+        });
         Some(group)
     }
 
@@ -304,7 +309,7 @@ impl Group {
         let group = Some(GroupInfo {
             id: group_id,
             group_type: mode.group_type(),
-            flags: GroupInfo::FLAG_MERGES,
+            flags: GroupInfo::FLAG_MERGES | if mode == Mode::Balancing { GroupInfo::FLAG_SHARES } else { 0 },
             weight: member.weight,
         });
         let LinkSetup { socket, peer, local_ip } = setup;
@@ -693,9 +698,14 @@ impl Group {
 
     // ---- steps -------------------------------------------------------------------------------------------------
 
-    /// To a libsrt that receives each packet on one link only, what other links carry is hidden.
+    /// Each packet goes on one link.
+    fn shares(&self) -> bool {
+        self.mode == Mode::Balancing && self.peer.is_none_or(|peer| peer.groups)
+    }
+
+    /// Each packet goes on one link to a libsrt, which keeps the links apart.
     fn masks(&self) -> bool {
-        self.mode == Mode::Balancing && self.peer.is_none_or(|peer| !peer.merges)
+        self.shares() && !self.merges()
     }
 
     fn merges(&self) -> bool {
@@ -724,13 +734,17 @@ impl Group {
         parameters.epoch = epoch;
         // All links answer for one play clock, that of the first.
         parameters.peer_latency = stream.negotiated.peer_latency;
-        let begins = parameters.send_isn;
+        let (begins, first_rtt) = (parameters.send_isn, parameters.first_rtt);
         let latency = stream.negotiated.peer_latency.unwrap_or(Micros::from_secs(1));
         let config = member.config.as_deref().unwrap_or(&config);
         let mut link = Link::shared(now, parameters, config, keys);
         // A libsrt whose links are masked takes KEEPALIVEs amiss, and acknowledges by play time.
         link.set_silent(masks);
         let rate = RATE_FIRST.max(stream.input.rate / 4);
+        let mut capacity = Capacity::new(now, rate);
+        if let Some(rtt) = first_rtt {
+            capacity.on_round_trip(now, rtt);
+        }
         let mut up = Up {
             link,
             carrying: false,
@@ -740,8 +754,8 @@ impl Group {
             again: SeqRanges::new(),
             again_pacing: TokenBucket::new(now, None),
             mask: Mask::new(now, begins, masks, latency),
-            health: Health::new(now, min_timeout, latency),
-            capacity: Capacity::new(now, rate),
+            health: Health::new(now, min_timeout, latency, (masks, self.mode == Mode::Balancing)),
+            capacity,
             limited: self.mode == Mode::Balancing,
             delay: Delay::default(),
             drift: (stream.drift.applied(), 0),

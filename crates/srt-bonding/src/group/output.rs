@@ -31,7 +31,7 @@ pub(super) fn poll(
     }
     let dropped = group.give_up_late(now);
     group.on_dropped(dropped);
-    if group.mode == Mode::Balancing && group.peer.is_none_or(|peer| peer.groups) {
+    if group.shares() {
         group.assign(now);
     }
     let (count, begin) = (group.members.len(), group.turn);
@@ -95,28 +95,15 @@ enum Next {
 
 impl Group {
     fn fill(&mut self, now: Instant, index: usize, batch: &mut TransmitBatch) {
-        let merges = self.merges();
         let running = self.runs(now);
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
-        let naks = up.link.counters().naks_sent;
         if up.link.poll_control(now, &stream.receive, batch.buffer()) {
             batch.end_datagram();
-            if merges && up.link.counters().naks_sent != naks {
-                let asked = up.link.asked().to_vec();
-                for (other, member) in self.members.iter_mut().enumerate() {
-                    if other != index
-                        && let Some(up) = member.up_mut()
-                    {
-                        up.link.on_asked_elsewhere(now, &asked);
-                    }
-                }
-            }
             return;
         }
-        let hides = !(merges && self.mode == Mode::Balancing);
-        if hides && let Some((first, last)) = up.mask.poll(now, stream.next_new, running) {
+        if let Some((first, last)) = up.mask.poll(now, stream.next_new, running) {
             let request = DropRequest { msgno: MsgNumber::CONTROL, first, last };
             up.link.write(now, Control::DropRequest(request), batch.buffer());
             batch.end_datagram();
@@ -271,7 +258,6 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
     let running_until = group.stream.as_ref().map(|stream| {
         stream.last_new_at + stream.negotiated.peer_latency.unwrap_or_default() + Micros::from_millis(500)
     });
-    let hides = !(group.merges() && group.mode == Mode::Balancing);
     for member in &group.members {
         match &member.phase {
             Phase::Down(again) => at(again.filter(|_| group.end == End::NotYet), Timer::Handshake),
@@ -300,12 +286,10 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                     };
                     at(open, Timer::Pacing);
                 }
-                if hides {
-                    // Whether the stream runs is judged by when the next repetition would be.
-                    let soon = up.mask.next_at(stream.next_new, true);
-                    let runs = soon.zip(running_until).is_some_and(|(soon, until)| soon < until);
-                    at(if runs { soon } else { up.mask.next_at(stream.next_new, false) }, Timer::Transmit);
-                }
+                // Whether the stream runs is judged by when the next repetition would be.
+                let soon = up.mask.next_at(stream.next_new, true);
+                let runs = soon.zip(running_until).is_some_and(|(soon, until)| soon < until);
+                at(if runs { soon } else { up.mask.next_at(stream.next_new, false) }, Timer::Transmit);
                 at(up.health.next_look(up.link.rtt()), Timer::PeerIdle);
                 at(up.capacity.next_timeout(), Timer::Pacing);
                 if group.mode == Mode::Backup && up.carrying {
@@ -323,9 +307,6 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
     }
     if let Some(stream) = &group.stream {
         at(stream.recovery.next(), Timer::SecondCopy);
-        if group.mode == Mode::Balancing && stream.next_new.is_before(stream.send.next()) {
-            at(group.assigns_at(stream.last_new_at), Timer::Pacing);
-        }
         if let Some(threshold) = group.too_late_after()
             && let Some((oldest, _)) = stream.send.packet(stream.send.first())
         {

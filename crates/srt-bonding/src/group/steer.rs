@@ -257,7 +257,7 @@ impl Group {
         let Some((_, payload)) = stream.send.packet(seq) else { return };
         let len = payload.len();
         let due = deadline(stream, seq);
-        let mut ways: Vec<(bool, Instant, usize)> = Vec::new();
+        let mut ways: Vec<(u8, Instant, usize)> = Vec::new();
         for (index, member) in self.members.iter().enumerate() {
             let Some(up) = member.live() else { continue };
             if up.again.contains(seq) {
@@ -265,14 +265,16 @@ impl Group {
             }
             let at = up.delivers_at(now, len);
             let late = due.is_some_and(|due| at > due);
-            let worse = late || up.health.unstable().is_some() || avoid == Some(member.slot);
+            // A link that just lost it is still better than one in doubt, and that better than coming too late.
+            let fault = [late, up.health.unstable().is_some(), avoid == Some(member.slot)];
+            let worse = fault.iter().fold(0_u8, |sum, &wrong| sum * 2 + u8::from(wrong));
             ways.push((worse, at, index));
         }
         ways.sort_unstable();
         let last_try =
             ways.first().zip(due).is_some_and(|(way, due)| way.1 + way.1.saturating_since(now) * 2 > due);
         // What has one try left takes two ways, where there are two that are good.
-        let most = if last_try && ways.get(1).is_some_and(|way| !way.0) { 2 } else { 1 };
+        let most = if last_try && ways.get(1).is_some_and(|way| way.0 == 0) { 2 } else { 1 };
         for &(_, _, index) in ways.iter().take(most) {
             if let Some(up) = self.members[index].up_mut() {
                 up.again.insert(seq, seq);

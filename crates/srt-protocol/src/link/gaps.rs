@@ -140,19 +140,6 @@ impl Gaps {
         self.asked
     }
 
-    /// Another link asked for `first..=last` now, of a peer that does not mind which link says it.
-    pub(crate) fn on_asked_elsewhere(&mut self, now: Instant, first: SeqNumber, last: SeqNumber, rtt: &Rtt) {
-        let mut index = self.index_of(first);
-        while let Some(hole) = self.holes.get_mut(index).filter(|hole| !hole.first.is_after(last)) {
-            if !hole.first.is_before(first) && !hole.last.is_after(last) && hole.report_at.is_some() {
-                hole.reports = hole.reports.saturating_add(1);
-                hole.reported_at = now;
-                hole.report_at = Some(hole.plan_next(now, rtt));
-            }
-            index += 1;
-        }
-    }
-
     /// Takes a packet of the link. Tells the hole it opens, where it opens one.
     ///
     /// `deadline` is when it is played; `window_max` bounds the reorder window; `elsewhere` is how long other links may take yet to

@@ -376,19 +376,6 @@ impl Link {
         }
     }
 
-    /// Another link has asked the peer, which takes it from any, for these packets.
-    pub fn on_asked_elsewhere(&mut self, now: Instant, ranges: &[SeqRange]) {
-        for &(first, last) in ranges {
-            self.gaps.on_asked_elsewhere(now, first, last, &self.rtt);
-        }
-    }
-
-    /// What the last NAK asked for.
-    #[must_use]
-    pub fn asked(&self) -> &[SeqRange] {
-        &self.nak_ranges
-    }
-
     fn on_data_of(
         &mut self,
         now: Instant,

@@ -336,6 +336,8 @@ impl GroupInfo {
     /// Flag: the sender is one of us, and its receiver merges links before it asks for anything. libsrt ignores it, and answers
     /// with no flags.
     pub const FLAG_MERGES: u8 = 0x80;
+    /// Flag: the sender, one of us, shares its packets over the links: what is missing on one does not come on another.
+    pub const FLAG_SHARES: u8 = 0x40;
     /// Flag: links are synchronised by message number. Of an unreleased libsrt; 1.5 refuses it, and so do we.
     const FLAG_SYNC_BY_MESSAGE: u8 = 0x01;
 
