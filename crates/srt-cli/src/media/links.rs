@@ -556,3 +556,126 @@ fn mode_of(text: &str) -> Option<GroupMode> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::bytes::tests::setup;
+    use super::*;
+
+    fn read(texts: &[&str], own: bool) -> Result<Ends, Failure> {
+        let further = texts[1..].iter().map(|text| (*text).to_owned()).collect();
+        Ends::read(texts[0], &Bonding { own, mode: None, further }, Role::Target, &setup(1316))
+    }
+
+    fn plan(texts: &[&str], own: bool) -> GroupPlan {
+        match read(texts, own) {
+            Ok(Ends::Group(plan)) => plan,
+            other => panic!("{texts:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_first_address_says_is_for_all_links_and_each_has_its_own() {
+        let plan = plan(
+            &[
+                "srt://127.0.0.1:1?latency=300&conntimeo=900&SRTO_PASSPHRASE=open%20sesame&weight=7&bind=127.0.0.2:4001",
+                "srt://127.0.0.1:2?passphrase=open%20barley&conntimeo=800&latency=300",
+                "srt://127.0.0.1:3",
+            ],
+            true,
+        );
+        let own = |link: &LinkPlan| {
+            let config = link.uri.options().config();
+            let latency = Duration::from(config.receiver_latency()).as_millis();
+            let conn_timeo = link.uri.options().get(SocketOption::ConnTimeo).unwrap().to_string();
+            let secret =
+                |text: &str| config.passphrase() == srt::Passphrase::new(text.as_bytes()).ok().as_ref();
+            (latency, conn_timeo, secret("open sesame"), secret("open barley"), link.weight)
+        };
+        let found: Vec<_> = plan.links.iter().map(own).collect();
+        let expected = [
+            (300, "900".to_owned(), true, false, 7),
+            (300, "800".to_owned(), false, true, 0),
+            (300, "900".to_owned(), true, false, 0),
+        ];
+        assert_eq!(found, expected);
+        let labels: Vec<&str> = plan.links.iter().map(|link| link.label.as_str()).collect();
+        assert_eq!(labels, ["127.0.0.1:1 from 127.0.0.2:4001", "127.0.0.1:2", "127.0.0.1:3"]);
+    }
+
+    #[test]
+    fn an_adapter_is_an_interface_or_an_address_and_a_host_is_called() {
+        assert_eq!(
+            as_meant("srt://h:1?adapter=lo&latency=9"),
+            "srt://h:1?bindtodevice=lo&latency=9&mode=caller"
+        );
+        assert_eq!(as_meant("srt://h:1?adapter=wwan7"), "srt://h:1?bindtodevice=wwan7&mode=caller");
+        assert_eq!(as_meant("srt://h:1?adapter=10.0.0.2"), "srt://h:1?adapter=10.0.0.2&mode=caller");
+        assert_eq!(as_meant("srt://h:1?adapter=[fe80::1]"), "srt://h:1?adapter=[fe80::1]&mode=caller");
+        assert_eq!(
+            as_meant("srt://h:1?mode=listener&adapter=a.example"),
+            "srt://h:1?mode=listener&adapter=a.example"
+        );
+        assert_eq!(as_meant("srt://:1?latency=9"), "srt://:1?latency=9");
+        assert_eq!(as_meant("srt://h:1"), "srt://h:1");
+        let plan = plan(&["srt://127.0.0.1:1?adapter=lo", "srt://127.0.0.1:1"], true);
+        assert_eq!(plan.links[0].label, "127.0.0.1:1 via lo");
+        assert_eq!(plan.links[1].label, "127.0.0.1:1", "the way is that of one link");
+        let said = read(&["srt://127.0.0.1:1?adapter=127.0.0.1"], false).unwrap_err().to_string();
+        assert!(said.contains("rendezvous"), "as srt-live-transmit has it: {said}");
+    }
+
+    #[test]
+    fn a_group_of_libsrt_is_several_addresses() {
+        let text = "srt:////group?type=backup&latency=200&nodes=h:1?weight=2?source=10.0.0.2:0?srto.conntimeo=900,[::1]:2&x=y";
+        let (mode, nodes) = group_address(text).unwrap().unwrap();
+        assert_eq!(mode, GroupMode::Backup);
+        assert_eq!(
+            nodes,
+            [
+                "srt://h:1?latency=200&x=y&weight=2&bind=10.0.0.2:0&conntimeo=900&mode=caller",
+                "srt://[::1]:2?latency=200&x=y&mode=caller"
+            ]
+        );
+        let text = "srt:////group?nodes=127.0.0.1:1?srto.conntimeo=900,127.0.0.1:2&latency=200&cryptomode=2";
+        let plan = plan(&[text], false);
+        assert_eq!((plan.mode, plan.len()), (GroupMode::Broadcast, 2));
+        let conn_timeo =
+            |link: &LinkPlan| link.uri.options().get(SocketOption::ConnTimeo).unwrap().to_string();
+        assert_eq!(
+            plan.links.iter().map(conn_timeo).collect::<Vec<_>>(),
+            ["900", "3000"],
+            "each node for itself"
+        );
+        assert_eq!(largest_message(text), 1_440);
+        for other in ["srt://h:1", "srt://group:1?nodes=h:1", "udp:////group?nodes=h:1", "a"] {
+            assert_eq!(group_address(other), Ok(None), "{other}");
+        }
+    }
+
+    #[test]
+    fn listeners_of_our_own_take_groups_unless_told_otherwise() {
+        let takes = |texts: &[&str], own| match read(texts, own) {
+            Ok(Ends::Listeners(uris)) => {
+                uris.iter().map(|uri| uri.options().config().group_connect()).collect::<Vec<_>>()
+            }
+            other => panic!("{texts:?}: {other:?}"),
+        };
+        assert_eq!(
+            takes(&["srt://:1", "srt://:2?groupconnect=0", "srt://:3?workers=2"], true),
+            [true, false, false]
+        );
+        assert_eq!(takes(&["srt://:1"], false), [false]);
+        assert_eq!(takes(&["srt://:1?groupconnect=1"], false), [true]);
+    }
+
+    #[test]
+    fn a_contradiction_is_told_where_values_differ_in_meaning() {
+        assert!(read(&["srt://127.0.0.1:1", "srt://127.0.0.1:2?latency=120ms"], true).is_ok());
+        let said = read(&["srt://127.0.0.1:1?streamid=a", "srt://127.0.0.1:2?streamid=b"], true).unwrap_err();
+        let says = "srt://127.0.0.1:2?streamid=b: streamid=b contradicts the first address, which has a; say it there, for all links";
+        assert_eq!((said.to_string().as_str(), said.exit_code()), (says, 2));
+    }
+}
