@@ -117,7 +117,7 @@ impl Ends {
                 return Err(UriFault { uri: name.clone(), problem }.into());
             }
         }
-        let mode = bonding.mode.or(of_group).or((uris.len() > 1).then_some(GroupMode::Broadcast));
+        let mode = bonding.mode.or(of_group).or_else(|| (uris.len() > 1).then_some(GroupMode::Broadcast));
         let Some(mode) = mode else {
             let (Some((name, _)), Some(mut uri)) = (texts.first(), uris.pop()) else {
                 return Err(Failure::Conflict("an SRT address is needed"));

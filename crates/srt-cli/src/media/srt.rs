@@ -617,7 +617,7 @@ impl Seat {
 /// The peer's address; that of a group is where its first link that is up goes.
 pub(crate) fn peer_of(socket: &SrtSocket) -> SocketAddr {
     let links = socket.group().map(|group| group.links()).unwrap_or_default();
-    let up = links.iter().find(|link| is_up(link.state)).or(links.first());
+    let up = links.iter().find(|link| is_up(link.state)).or_else(|| links.first());
     up.map_or_else(|| socket.peer_addr(), |link| link.peer)
 }
 

@@ -208,7 +208,7 @@ fn open(
     // Where a name has several addresses each gets its turn, of those that go with the local one.
     let fits = |to: &&SocketAddr| plan.local.is_none_or(|local| local.is_ipv4() == to.is_ipv4());
     let fitting: Vec<SocketAddr> = found.iter().filter(fits).copied().collect();
-    let to = fitting.get(tries % fitting.len().max(1)).or(found.first()).copied();
+    let to = fitting.get(tries % fitting.len().max(1)).or_else(|| found.first()).copied();
     let to = super::runtime::callable(to.ok_or(Error::RuntimeDown)?)?;
     let local = plan.local.unwrap_or_else(|| super::runtime::any_like(to));
     let wanted = Wanted { local, options: plan.udp, shareable: plan.shareable, listening: false, workers: 1 };
