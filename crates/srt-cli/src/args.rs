@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use srt::GroupMode;
 
 use crate::commands::bench::BenchArgs;
 use crate::commands::options::option_table;
@@ -29,6 +30,7 @@ Examples:
   srt receive srt://:9000 video.ts                    wait for a caller, save what it sends
   srt send video.ts srt://example.org:9000            call, and send a file
   ffmpeg … -f mpegts - | srt send - srt://:9000       wait for a viewer, send what ffmpeg makes
+  srt send - 'srt://host:9000?adapter=eth0' 'srt://host:9000?adapter=wwan0'   one stream, two networks
   srt transmit udp://239.0.0.1:5000 srt://host:9000   relay a multicast
   srt impair --listen :9001 --target host:9000 --profile delay=40ms,loss=5%
 
@@ -38,10 +40,10 @@ Called by the name srt-live-transmit (a symlink), it takes that tool's command l
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Send one input over SRT
+    /// Send one input over SRT, by one link or several
     #[command(after_help = SEND_EXAMPLES, after_long_help = long(SEND_EXAMPLES))]
     Send(SendArgs),
-    /// Receive SRT into one output
+    /// Receive SRT, by one link or several, into one output
     #[command(after_help = RECEIVE_EXAMPLES, after_long_help = long(RECEIVE_EXAMPLES))]
     Receive(ReceiveArgs),
     /// Move any medium to any medium, as srt-live-transmit does
@@ -93,6 +95,8 @@ Examples:
   srt send video.ts 'srt://example.org:9000?latency=200' --rate 8M
   srt send video.ts 'srt://example.org:9000?pbkeylen=32' --passphrase-file secret
   ffmpeg -re -i in.mp4 -c copy -f mpegts - | srt send - srt://:9000
+  srt send - 'srt://host:9000?adapter=eth0&latency=500' 'srt://host:9000?adapter=wwan0'
+  srt send - 'srt://host:9000?bind=10.0.0.2&weight=2' 'srt://host:9001?weight=1' --group backup
   srt send 'test://?rate=20M&duration=1m' srt://example.org:9000 --stats send.json";
 
 const RECEIVE_EXAMPLES: &str = "\
@@ -101,6 +105,7 @@ Examples:
   srt receive 'srt://:9000?latency=200' - | ffplay -
   srt receive srt://example.org:9000 udp://127.0.0.1:1234 --reconnect
   srt receive srt://:9000 video.ts --passphrase-file secret
+  srt receive srt://192.0.2.7:9000?mode=listener srt://198.51.100.7:9000?mode=listener video.ts
   srt receive srt://:9000 test://                     check a test stream";
 
 const TRANSMIT_EXAMPLES: &str = "\
@@ -108,6 +113,7 @@ Examples:
   srt transmit udp://:1234 srt://:9000 --reconnect
   srt transmit srt://a.example.org:9000 srt://b.example.org:9000 --source-time
   srt transmit rtp://@239.0.0.1:5004 'srt://example.org:9000?streamid=channel1'
+  srt transmit udp://:1234 'srt:////group?type=backup&nodes=h:9000?weight=2,h:9001?weight=1&latency=500'
   srt transmit udp://:1234 srt://:9000 -s:1000 -pf json -statsout:stats.json";
 
 const IMPAIR_EXAMPLES: &str = "\
@@ -164,7 +170,10 @@ pub(crate) struct StreamArgs {
     /// End in order after this time
     #[arg(short = 't', long, value_name = "TIME", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
-    /// Write statistics of the SRT links to this file; - is stdout
+    /// Write statistics of the SRT connections to this file; - is stdout
+    ///
+    /// As JSON, a line is a record of a connection; that of a group has its links in `links` (rates in bits per second), and what
+    /// happens to them has lines of its own, which have an `event`. As CSV there are the figures of the whole alone.
     #[arg(long, value_name = "FILE")]
     pub(crate) stats: Option<PathBuf>,
     /// How statistics are written
@@ -181,14 +190,43 @@ pub(crate) struct StreamArgs {
     pub(crate) verbose: u8,
 }
 
+/// What the links of a group do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GroupArg {
+    /// All carry everything: while one works, nothing is missing
+    Broadcast,
+    /// The one with the highest weight= carries the stream, the next takes over when it fails
+    Backup,
+    /// Each carries what it can, so that their rates add up
+    Balancing,
+}
+
+impl From<GroupArg> for GroupMode {
+    fn from(arg: GroupArg) -> Self {
+        match arg {
+            GroupArg::Broadcast => Self::Broadcast,
+            GroupArg::Backup => Self::Backup,
+            GroupArg::Balancing => Self::Balancing,
+        }
+    }
+}
+
 /// `srt send`.
 #[derive(Args, Debug)]
 pub(crate) struct SendArgs {
     /// What to send: PATH, - (stdin), udp://, rtp://, srt://, test://
     pub(crate) input: String,
-    /// Where to: srt://HOST:PORT calls, srt://:PORT waits for a caller
-    #[arg(value_name = "SRT_URI")]
-    pub(crate) output: String,
+    /// Where to: srt://HOST:PORT calls, srt://:PORT waits for a caller; several are the links of one group
+    ///
+    /// Each further address is one more link, by which the same stream goes. It may have of its own: weight=N, bind=ADDRESS[:PORT]
+    /// (a local address), adapter=INTERFACE or adapter=ADDRESS, passphrase= and what else belongs to a link. Options of the
+    /// stream, such as latency= and streamid=, stand in the first address. Several places to listen serve one stream, by
+    /// whichever of them the links of a caller come.
+    #[arg(value_name = "SRT_URI", required = true)]
+    pub(crate) outputs: Vec<String>,
+    /// What the links of a group do [default: broadcast, with several addresses]
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) group: Option<GroupArg>,
     /// How.
     #[command(flatten)]
     pub(crate) stream: StreamArgs,
@@ -197,11 +235,17 @@ pub(crate) struct SendArgs {
 /// `srt receive`.
 #[derive(Args, Debug)]
 pub(crate) struct ReceiveArgs {
-    /// Where from: srt://HOST:PORT calls, srt://:PORT waits for a caller
-    #[arg(value_name = "SRT_URI")]
-    pub(crate) input: String,
+    /// Where from: srt://HOST:PORT calls, srt://:PORT waits for a caller; several are the links of one group
+    ///
+    /// A place to listen takes plain callers and groups. Several of them serve one output: whoever calls first has the place, and
+    /// the links of the same group may come by any of them.
+    #[arg(value_name = "SRT_URI", required = true)]
+    pub(crate) inputs: Vec<String>,
     /// Where to put it: PATH (what is there is overwritten), - (stdout), udp://, rtp://, srt://, test:// (check it), null://
     pub(crate) output: String,
+    /// What the links of a group that calls do [default: broadcast, with several addresses]
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) group: Option<GroupArg>,
     /// How.
     #[command(flatten)]
     pub(crate) stream: StreamArgs,
@@ -331,9 +375,23 @@ mod tests {
         let Command::Send(args) = parse("srt send - srt://h:9000").unwrap().command else {
             panic!("not send")
         };
-        assert_eq!((args.input.as_str(), args.output.as_str()), ("-", "srt://h:9000"));
+        assert_eq!((args.input.as_str(), args.outputs.as_slice()), ("-", &["srt://h:9000".to_owned()][..]));
+        assert_eq!(args.group, None);
         assert_eq!((args.stream.chunk, args.stream.rate, args.stream.reconnect), (1316, None, false));
         assert_eq!(args.stream.stats_interval, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn several_addresses_are_links_and_the_last_of_receive_is_the_output() {
+        let line = "srt send - srt://a:1 srt://b:2 srt://c:3 --group backup -q";
+        let Command::Send(args) = parse(line).unwrap().command else { panic!("not send") };
+        assert_eq!((args.outputs.len(), args.group), (3, Some(GroupArg::Backup)));
+        let Command::Receive(args) = parse("srt receive srt://:1 srt://:2 out.ts").unwrap().command else {
+            panic!("not receive")
+        };
+        assert_eq!((args.inputs.len(), args.output.as_str()), (2, "out.ts"));
+        assert!(fault("srt receive srt://:1").contains("OUTPUT"));
+        assert!(fault("srt send - srt://a:1 --group bonded").contains("balancing"));
     }
 
     #[test]

@@ -103,6 +103,12 @@ pub(crate) enum Failure {
         /// What else to do about it; may be empty.
         mend: &'static str,
     },
+    /// No link of a group came to be.
+    #[error("no link of the group came to be: {}", listed(reasons))]
+    NoLink {
+        /// The address of each as it was given, secrets hidden, and why not.
+        reasons: Vec<(String, String)>,
+    },
     /// The connection ended before everything had arrived.
     #[error(
         "{uri}: the receiver did not confirm the last {packets} packets before the end; check that it still runs"
@@ -252,6 +258,22 @@ pub(crate) enum UriProblem {
         /// Why not.
         fault: UnitError,
     },
+    /// An option of the stream that is not the same for all links.
+    #[error("{key}={value} contradicts the first address, which has {first}; say it there, for all links")]
+    Contradiction {
+        /// The option.
+        key: String,
+        /// As given here.
+        value: String,
+        /// As the first address has it.
+        first: String,
+    },
+    /// A listener among the links of a group that calls.
+    #[error("it listens, and cannot be a link beside addresses that call; give srt://HOST:PORT")]
+    ListenerInGroup,
+    /// A group without links.
+    #[error("names no links; write nodes=HOST:PORT,HOST:PORT")]
+    NoNodes,
     /// A medium that can only be written.
     #[error("cannot be an input; {0}")]
     NotAnInput(&'static str),
@@ -307,10 +329,16 @@ impl Failure {
             | Self::SameFile { .. }
             | Self::Chunk { .. }
             | Self::Passphrase { .. }
+            | Self::Srt { source: srt::Error::Links { .. }, .. }
             | Self::BenchOption { .. } => 2,
             _ => 1,
         }
     }
+}
+
+fn listed(reasons: &[(String, String)]) -> String {
+    let each: Vec<String> = reasons.iter().map(|(link, why)| format!("{link}: {why}")).collect();
+    each.join("; ")
 }
 
 /// What is wrong with an `srt://` address, which stands before it.

@@ -21,6 +21,7 @@ mod batch;
 mod commands;
 mod error;
 mod files;
+mod link_table;
 mod live_transmit;
 mod log;
 mod media;

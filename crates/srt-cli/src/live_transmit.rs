@@ -245,6 +245,7 @@ impl Found {
         Ok(Order::Transfer(Box::new(Transfer {
             input,
             output,
+            bonding: None,
             chunk: self.chunk,
             room: self.buffering,
             rate: None,
@@ -351,6 +352,7 @@ Options, as -flag:value or -flag value, with one dash or two:
 
 URIs: SCHEME://HOST:PORT?KEY=VALUE&…
   srt://    mode=caller|listener and the socket options: srt help options
+            srt:////group?type=broadcast|backup|balancing&nodes=H:P?weight=2,H:P&… calls on several links as one group
   udp://    iptos= ttl= mcloop= rcvbuf= sndbuf= adapter= source= multicast
   rtp://    as udp://, and rtpheadersize=
   file://con for stdin or stdout; also file://PATH, test://, null:// as `srt transmit --help` describes

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Failure;
 use crate::files::{create, is_stdout};
-use crate::media::srt::{Monitor, Totals};
+use crate::link_table::LinkTable;
+use crate::media::links::mode_name;
+use crate::media::news::News;
+use crate::media::srt::{Monitor, Totals, peer_of};
 use crate::pump::{Counters, Tap};
-use crate::stats_format::{RecordFormat, Subject, record};
+use crate::stats_format::{LinkFigures, RecordFormat, Subject, event_record, record};
 use crate::talk::Talk;
 use crate::test_stream::{Findings, Spread};
 use crate::units::{
@@ -43,6 +46,9 @@ pub(crate) struct Reporter {
     tap: Option<Arc<Mutex<Tap>>>,
     began: Instant,
     seen: Seen,
+    /// The links of the input and of the output, and when they were shown last.
+    tables: [LinkTable; 2],
+    links_at: Instant,
     stats: Option<StatsFile>,
 }
 
@@ -80,6 +86,8 @@ impl Reporter {
             tap,
             began,
             seen: Seen { at: began, bytes: 0 },
+            tables: [LinkTable::default(), LinkTable::default()],
+            links_at: began,
             stats,
         }
     }
@@ -97,6 +105,7 @@ impl Reporter {
     /// Called every so often.
     pub(crate) fn tick(&mut self) {
         let now = Instant::now();
+        self.tell_news();
         if self.talk.is_live() && now.duration_since(self.seen.at) >= LIVE_EVERY {
             let line = self.live_line(now);
             self.talk.live(line);
@@ -128,7 +137,32 @@ impl Reporter {
         if let Some(lost) = self.tap.as_ref().and_then(|tap| lock(tap).lost_so_far()) {
             line.push_str(&format!("  test packets lost {}", show_count(lost)));
         }
+        let elapsed = now.duration_since(self.links_at);
+        self.links_at = now;
+        let links: Vec<_> = self.links().map(|(side, monitor)| (side, monitor.links())).collect();
+        for (side, links) in links {
+            line.push_str(&self.tables[usize::from(side == "output")].rows(&links, side == "input", elapsed));
+        }
         line
+    }
+
+    /// Says and writes what has happened to the links of groups.
+    fn tell_news(&mut self) {
+        let mut records = String::new();
+        for (side, monitor) in self.links() {
+            for News { line, detail, record } in monitor.news() {
+                match line {
+                    Some(line) if detail => self.talk.detail(line),
+                    Some(line) => self.talk.say(line),
+                    None => {}
+                }
+                records.extend(record.map(|what| event_record(side, &what)));
+            }
+        }
+        if self.stats.as_ref().is_some_and(|stats| stats.format == RecordFormat::Json) && !records.is_empty()
+        {
+            self.write(&records);
+        }
     }
 
     /// Bytes that went through so far.
@@ -143,7 +177,10 @@ impl Reporter {
         let (format, mut begun) = (stats.format, stats.begun);
         for (side, monitor) in self.links() {
             let Some(socket) = monitor.socket() else { continue };
-            let subject = Subject { side, peer: socket.peer_addr(), id: socket.id().value() };
+            let figures = |(name, report): (_, _)| LinkFigures::of(name, &report);
+            let links: Vec<LinkFigures> = monitor.links().into_iter().map(figures).collect();
+            let group = socket.group().map(|group| (mode_name(group.mode()), links.as_slice()));
+            let subject = Subject { side, peer: peer_of(&socket), id: socket.id().value(), group };
             records.push_str(&record(format, subject, &socket.stats(true), SystemTime::now(), !begun));
             begun = true;
         }
@@ -152,6 +189,11 @@ impl Reporter {
         while stats.next <= now {
             stats.next += stats.interval;
         }
+        self.write(&records);
+    }
+
+    fn write(&mut self, records: &str) {
+        let Some(stats) = &mut self.stats else { return };
         if let Err(error) = stats.out.write_all(records.as_bytes()).and_then(|()| stats.out.flush()) {
             let name = &stats.name;
             self.talk.warn(format!("{name}: statistics cannot be written ({error}); going on without them"));
@@ -167,6 +209,7 @@ impl Reporter {
     /// The last record and the words at the end. `quiet_end` leaves out the words.
     pub(crate) fn finish(&mut self, quiet_end: bool) {
         self.talk.end_live();
+        self.tell_news();
         if self.stats.is_some() {
             self.write_stats(Instant::now());
         }

@@ -4,7 +4,10 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use srt::{StatValue, Stats};
+use serde::Serialize;
+use srt::{LinkReport, StatValue, Stats};
+
+use crate::media::news::Occurrence;
 
 /// One figure of srt-live-transmit's reports.
 struct Column {
@@ -213,12 +216,12 @@ fn figure(stats: &Stats, name: &str) -> String {
 pub(crate) enum RecordFormat {
     /// One object a line.
     Json,
-    /// Comma-separated, with a line of names first.
+    /// Comma-separated, with a line of names first; of a group the figures of the whole
     Csv,
 }
 
 /// Whose figures a record has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Subject<'a> {
     /// `input` or `output`.
     pub(crate) side: &'a str,
@@ -226,6 +229,87 @@ pub(crate) struct Subject<'a> {
     pub(crate) peer: std::net::SocketAddr,
     /// Number of our socket.
     pub(crate) id: u32,
+    /// What a group does, and how its links stand.
+    pub(crate) group: Option<(&'a str, &'a [LinkFigures])>,
+}
+
+/// The figures of a link of a group. Rates are bits per second.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct LinkFigures {
+    id: u32,
+    /// Where we call, and by which way; of those who call us, none.
+    name: Option<String>,
+    peer: String,
+    state: &'static str,
+    weight: u16,
+    rtt_ms: f64,
+    queueing_ms: f64,
+    loss_percent: u32,
+    rate_bps: Option<u64>,
+    safe_rate_bps: Option<u64>,
+    delivered_bps: u64,
+    in_flight: usize,
+    ups: u32,
+    packets_sent: u64,
+    packets_retransmitted: u64,
+    packets_received: u64,
+    first_copies: u64,
+    /// Why it is down or in doubt.
+    reason: Option<String>,
+}
+
+impl LinkFigures {
+    /// The figures of a link that is called `name`.
+    pub(crate) fn of(name: Option<String>, report: &LinkReport) -> Self {
+        let millis = |span: srt::Micros| span.as_micros() as f64 / 1e3;
+        let bits = |bytes: u64| bytes.saturating_mul(8);
+        Self {
+            id: report.id.value(),
+            name,
+            peer: report.peer.to_string(),
+            state: report.state.name(),
+            weight: report.weight,
+            rtt_ms: millis(report.rtt),
+            queueing_ms: millis(report.queueing),
+            loss_percent: report.loss_percent,
+            rate_bps: report.rate.map(bits),
+            safe_rate_bps: report.safe_rate.map(bits),
+            delivered_bps: bits(report.delivered_bps),
+            in_flight: report.in_flight,
+            ups: report.ups,
+            packets_sent: report.counters.sent_packets,
+            packets_retransmitted: report.counters.retransmitted_packets,
+            packets_received: report.counters.received_packets,
+            first_copies: report.first_copies,
+            reason: reason_of(report),
+        }
+    }
+}
+
+/// Why a link is down or in doubt.
+pub(crate) fn reason_of(report: &LinkReport) -> Option<String> {
+    report.down.map(|why| why.to_string()).or_else(|| report.unstable.map(|why| why.to_string()))
+}
+
+/// What has happened, as a line of JSON.
+pub(crate) fn event_record(side: &str, what: &Occurrence) -> String {
+    let text = |text: &str| serde_json::to_string(text).expect("text is always JSON");
+    let mut out =
+        format!("{{\"time\":\"{}\",\"side\":\"{side}\",\"event\":\"{}\"", timepoint(what.time), what.event);
+    if let Some(link) = what.link {
+        push(&mut out, format_args!(",\"link\":{link}"));
+    }
+    if let Some(peer) = what.peer {
+        push(&mut out, format_args!(",\"peer\":\"{peer}\""));
+    }
+    if let Some(reason) = &what.reason {
+        push(&mut out, format_args!(",\"reason\":{}", text(reason)));
+    }
+    if let Some((name, value)) = what.figure {
+        push(&mut out, format_args!(",\"{name}\":{value}"));
+    }
+    out.push_str("}\n");
+    out
 }
 
 /// A record with every field under libsrt's name; CSV begins with the names when it is the `first`.
@@ -236,7 +320,7 @@ pub(crate) fn record(
     time: SystemTime,
     first: bool,
 ) -> String {
-    let Subject { side, peer, id } = subject;
+    let Subject { side, peer, id, group } = subject;
     let time = timepoint(time);
     match format {
         RecordFormat::Json => {
@@ -244,6 +328,10 @@ pub(crate) fn record(
                 format!("{{\"time\":\"{time}\",\"side\":\"{side}\",\"peer\":\"{peer}\",\"socket\":{id}");
             for (name, value) in stats.fields() {
                 push(&mut out, format_args!(",\"{name}\":{value}"));
+            }
+            if let Some((mode, links)) = group {
+                let links = serde_json::to_string(links).expect("figures are always JSON");
+                push(&mut out, format_args!(",\"group\":\"{mode}\",\"links\":{links}"));
             }
             out.push_str("}\n");
             out
@@ -416,7 +504,7 @@ mod tests {
 
     #[test]
     fn records_have_every_field() {
-        let subject = Subject { side: "output", peer: ([127, 0, 0, 1], 9000).into(), id: 9 };
+        let subject = Subject { side: "output", peer: ([127, 0, 0, 1], 9000).into(), id: 9, group: None };
         let line = record(RecordFormat::Json, subject, &stats(), time(), true);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["msRTT"], 40.125);

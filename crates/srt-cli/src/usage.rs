@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn an_address_out_of_place_does_not_give_its_passphrase_away() {
         for (line, says) in [
-            ("srt send a srt://h:1 srt://h:2?passphrase=0123456789", "'srt://h:2?passphrase=***'"),
-            ("srt send a srt://h:1 srt://h:2?Passphrase=01'23456789", "'srt://h:2?Passphrase=***'"),
+            ("srt transmit a srt://h:1 srt://h:2?passphrase=0123456789", "'srt://h:2?passphrase=***'"),
+            ("srt transmit a srt://h:1 srt://h:2?Passphrase=01'23456789", "'srt://h:2?Passphrase=***'"),
             ("srt bench passphrase=0123456789", "'passphrase=***'"),
             ("srt bench --option=x --optoin=passphrase=0123456789", "'--optoin'"),
             ("srt send a srt://h:1 --passphrase 0123456789", "did you mean '--passphrase-file'?"),

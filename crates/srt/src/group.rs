@@ -129,28 +129,35 @@ impl SrtGroup {
         options: &Options,
     ) -> Result<Self, Error> {
         let links: Vec<GroupLink> = links.into_iter().collect();
+        Self::check(&links)?;
+        let plans = links.into_iter().map(|link| link.plan(options)).collect::<Result<Vec<_>, _>>()?;
+        let runtime = options.chosen_runtime()?;
+        let handover = runtime.group(mode, plans, options)?;
+        Ok(Self { socket: SrtSocket::new(handover, runtime) })
+    }
+
+    /// Tells whether these links can be those of one group, without calling anybody. The first so many of them can be where the
+    /// last of those is not at fault: so a program finds the one that is.
+    ///
+    /// # Errors
+    /// [`Error::Links`] if there is no link, there are more than 16, or one is there twice.
+    pub fn check(links: &[GroupLink]) -> Result<(), Error> {
         if links.is_empty() {
             return Err(Error::Links { why: "a group needs at least one link" });
         }
         if links.len() > srt_bonding::LINKS_MAX {
             return Err(Error::Links { why: "a group has at most 16 links" });
         }
-        let twice = links.iter().enumerate().any(|(at, link)| {
-            links.iter().skip(at + 1).any(|other| {
-                other.target == link.target
-                    && other.local == link.local
-                    && other.interface() == link.interface()
-            })
-        });
-        if twice {
+        let same = |one: &GroupLink, other: &GroupLink| {
+            other.target == one.target && other.local == one.local && other.interface() == one.interface()
+        };
+        if links.iter().enumerate().any(|(at, link)| links.iter().skip(at + 1).any(|other| same(link, other)))
+        {
             return Err(Error::Links {
                 why: "two links go to the same place the same way; give them different local addresses or interfaces",
             });
         }
-        let plans = links.into_iter().map(|link| link.plan(options)).collect::<Result<Vec<_>, _>>()?;
-        let runtime = options.chosen_runtime()?;
-        let handover = runtime.group(mode, plans, options)?;
-        Ok(Self { socket: SrtSocket::new(handover, runtime) })
+        Ok(())
     }
 
     pub(crate) fn of(socket: &SrtSocket) -> Option<Self> {

@@ -17,6 +17,16 @@ What an srt:// address may say: srt://HOST:PORT?KEY=VALUE&KEY=VALUE
   port=PORT              calls from this local port
   bind=ADDRESS:PORT      both in one
 
+Several addresses behind srt send or srt receive are the links of one group.
+Options of the stream stand in the first; a link may have its own of these:
+  adapter=INTERFACE      by this network interface, as bindtodevice=INTERFACE
+  bind=ADDRESS[:PORT]    from this local address
+  weight=N               0 to 32767; a backup group prefers the highest
+  bindtodevice, conntimeo, iptos, ipttl, ipv6only, kmpreannounce, kmrefreshrate,
+  passphrase, pbkeylen, peeridletimeo, reuseaddr, udp_rcvbuf, udp_sndbuf
+srt transmit takes a group as libsrt's tools write it, at the calling end:
+  srt:////group?type=broadcast|backup|balancing&nodes=H:P?weight=2,H:P&KEY=VALUE
+
 Options, with their allowed values and default. Those marked *
 have their default alone in this version. Numbers may carry a unit: latency=1s,
 maxbw=8Mbps, rcvbuf=8MB.

@@ -1,16 +1,13 @@
-//! `srt receive`: one SRT link to one output.
+//! `srt receive`: one SRT connection, by one link or several, to one output.
 
 use super::transfer::Transfer;
 use crate::args::ReceiveArgs;
-use crate::error::{Failure, UriProblem};
-use crate::media::{MediaUri, Scheme};
+use crate::error::Failure;
+use crate::media::srt::Role;
 
 /// # Errors
 /// A wrong address, or what ended the transfer before its time.
 pub(crate) fn run(args: ReceiveArgs) -> Result<(), Failure> {
-    let input = MediaUri::parse(&args.input)?;
-    if input.scheme != Scheme::Srt {
-        return Err(input.fault(UriProblem::NotSrt).into());
-    }
-    Transfer::new(args.input, args.output, args.stream).run()
+    let mode = args.group.map(Into::into);
+    Transfer::bonded(Role::Source, args.inputs, args.output, mode, args.stream)?.run()
 }

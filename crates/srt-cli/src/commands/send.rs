@@ -1,16 +1,13 @@
-//! `srt send`: one input to one SRT link.
+//! `srt send`: one input to one SRT connection, by one link or several.
 
 use super::transfer::Transfer;
 use crate::args::SendArgs;
-use crate::error::{Failure, UriProblem};
-use crate::media::{MediaUri, Scheme};
+use crate::error::Failure;
+use crate::media::srt::Role;
 
 /// # Errors
 /// A wrong address, or what ended the transfer before its time.
 pub(crate) fn run(args: SendArgs) -> Result<(), Failure> {
-    let output = MediaUri::parse(&args.output)?;
-    if output.scheme != Scheme::Srt {
-        return Err(output.fault(UriProblem::NotSrt).into());
-    }
-    Transfer::new(args.input, args.output, args.stream).run()
+    let mode = args.group.map(Into::into);
+    Transfer::bonded(Role::Target, args.outputs, args.input, mode, args.stream)?.run()
 }

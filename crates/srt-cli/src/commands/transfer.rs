@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use srt::SrtSocket;
+use srt::{GroupMode, SrtSocket};
 
 use crate::args::StreamArgs;
-use crate::error::Failure;
+use crate::error::{Failure, UriProblem};
 use crate::files;
 use crate::log::{self, LogPlan};
 use crate::media::lenient::{Side, lenient};
-use crate::media::srt::{LARGEST_LIVE_PAYLOAD, Link, Monitor, Observer, Role, largest_message};
+use crate::media::links::{Bonding, largest_message};
+use crate::media::srt::{LARGEST_LIVE_PAYLOAD, Link, Monitor, Observer, Role};
 use crate::media::uri::masked;
 use crate::media::{MediaUri, Scheme, Setup, open_sink, open_source};
 use crate::pump::{Counters, Pump, Tap};
@@ -35,6 +36,9 @@ pub(crate) struct Transfer {
     pub(crate) input: String,
     /// Address of the output.
     pub(crate) output: String,
+    /// How the address of one end is meant, and what further ones there are; of the other, and without this of both, as
+    /// srt-live-transmit means it.
+    pub(crate) bonding: Option<(Role, Bonding)>,
     /// Bytes per message of files and pipes.
     pub(crate) chunk: usize,
     /// Messages per read at most.
@@ -101,6 +105,7 @@ impl Transfer {
         Self {
             input,
             output,
+            bonding: None,
             chunk: args.chunk,
             room: ROOM,
             rate: args.rate,
@@ -113,6 +118,41 @@ impl Transfer {
             volume,
             log: LogPlan { level: if args.quiet { "error" } else { level }.to_owned(), file: None },
         }
+    }
+
+    /// Of `srt send` and `srt receive`: SRT at the end that has this role, at one address or several, and `other` at the other.
+    ///
+    /// # Errors
+    /// An address that is not SRT's.
+    pub(crate) fn bonded(
+        role: Role,
+        mut addresses: Vec<String>,
+        other: String,
+        mode: Option<GroupMode>,
+        args: StreamArgs,
+    ) -> Result<Self, Failure> {
+        for address in &addresses {
+            let uri = MediaUri::parse(address)?;
+            if uri.scheme != Scheme::Srt {
+                return Err(uri.fault(UriProblem::NotSrt).into());
+            }
+        }
+        if addresses.is_empty() {
+            return Err(Failure::Conflict("an SRT address is needed: srt://HOST:PORT"));
+        }
+        let first = addresses.remove(0);
+        let (input, output) = match role {
+            Role::Source => (first, other),
+            Role::Target => (other, first),
+        };
+        let bonding = Bonding { own: true, mode, further: addresses };
+        Ok(Self { bonding: Some((role, bonding)), ..Self::new(input, output, args) })
+    }
+
+    /// How the address of this end is meant.
+    fn bonding_of(&self, role: Role) -> Bonding {
+        let bonding = self.bonding.as_ref().filter(|(which, _)| *which == role);
+        bonding.map(|(_, bonding)| bonding.clone()).unwrap_or_default()
     }
 
     /// Runs until the input ends, Ctrl-C or the time limit ends it in order, or something fails.
@@ -156,7 +196,7 @@ impl Transfer {
             if uri.scheme != Scheme::Srt {
                 return Ok(None);
             }
-            let mut link = Link::open(&uri.text, role, &setup)?;
+            let mut link = Link::open_bonded(&uri.text, &self.bonding_of(role), role, &setup)?;
             if let Some((plan, out)) = &mut stats_out {
                 link.speak_as_the_tool();
                 link.observe(observer(plan, Arc::clone(out)));
@@ -166,7 +206,8 @@ impl Transfer {
         let output_link = link(&output, Role::Target)?;
         let input_link = link(&input, Role::Source)?;
         let monitors = (input_link.as_ref().map(Link::monitor), output_link.as_ref().map(Link::monitor));
-        let places = [&output_link, &input_link].map(|link| link.as_ref().and_then(Link::waits_at));
+        let places =
+            [&output_link, &input_link].map(|link| link.as_ref().map_or_else(Vec::new, Link::waits_at));
         // What the output takes bounds what the input may give.
         let limit = output_link.as_ref().map(Link::max_message);
         let source = open_source(&input, &setup, limit, input_link)?;
@@ -177,8 +218,9 @@ impl Transfer {
         }
         if self.tool.is_none() {
             // Now that nothing stands in the way of serving whoever calls.
-            for place in places.into_iter().flatten() {
-                talk.say(format!("waiting for a caller on UDP {place}"));
+            for place in places.iter().filter(|place| !place.is_empty()) {
+                let place: Vec<String> = place.iter().map(|place| format!("UDP {place}")).collect();
+                talk.say(format!("waiting for a caller on {}", place.join(" and ")));
             }
         }
 

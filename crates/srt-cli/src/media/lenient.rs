@@ -3,6 +3,7 @@
 
 use srt::SocketOption;
 
+use super::links::is_group_address;
 use super::udp;
 
 /// Which end of the transfer an address is.
@@ -17,12 +18,17 @@ pub(crate) enum Side {
 /// Keys of `srt://` that are no options of a socket.
 const SRT_KEYS: [&str; 6] = ["mode", "adapter", "port", "bind", "timeout", "blocking"];
 
+/// And of a group.
+const GROUP_KEYS: [&str; 2] = ["type", "nodes"];
+
 /// The address without the parameters that are not known, and their names, each once.
 pub(crate) fn lenient(text: &str, side: Side) -> (String, Vec<String>) {
     let parts = text.split_once("://").zip(text.split_once('?'));
     let Some(((scheme, _), (place, query))) = parts else { return (text.to_owned(), Vec::new()) };
     let scheme = scheme.to_ascii_lowercase();
+    let group = is_group_address(text);
     let known = |key: &str| match (scheme.as_str(), side) {
+        ("srt", _) if group && GROUP_KEYS.contains(&key) => true,
         ("srt", _) => SRT_KEYS.contains(&key) || SocketOption::from_name(key).is_ok(),
         ("udp", _) => udp::UDP_KEYS.contains(&key),
         ("rtp", Side::Input) => udp::RTP_IN_KEYS.contains(&key),
@@ -64,6 +70,14 @@ mod tests {
         assert_eq!(lenient("srt://h:1?mode=default", Side::Input), ("srt://h:1".to_owned(), vec![]));
         let other = "srt://:1?mode=listener&latency=20";
         assert_eq!(lenient(other, Side::Input), (other.to_owned(), vec![]));
+    }
+
+    #[test]
+    fn the_links_of_a_group_stay_as_they_are() {
+        let group = "srt:////group?type=backup&nodes=h:1?weight=2,h:2&latency=20";
+        assert_eq!(lenient(group, Side::Output), (group.to_owned(), vec![]));
+        let (_, ignored) = lenient("srt://h:1?type=backup&nodes=h:2", Side::Output);
+        assert_eq!(ignored, ["type", "nodes"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod bytes;
 mod file;
 mod interface;
 pub(crate) mod lenient;
+pub(crate) mod links;
+pub(crate) mod news;
 mod null;
 mod rtp;
 pub(crate) mod srt;

@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use srt::{
-    CipherMode, ConnectionError, Decision, Error, Message, MessageBatch, Mode, Options, RejectReason,
-    SocketOption, SrtListener, SrtSocket, SrtUri, Stats,
+    ConnectionError, Decision, Error, Interest, LinkDown, LinkReport, Message, MessageBatch, Poll,
+    RejectReason, SrtGroup, SrtListener, SrtSocket, SrtUri, Stats,
 };
 
+use super::links::{Bonding, Ends, GroupPlan, is_up, mode_name};
+use super::news::{News, Watch};
 use super::uri::masked;
 use super::{Nature, Read, Setup, Sink, Source, WAIT, Wrote};
 use crate::batch::Batch;
-use crate::error::{Failure, UriFault, UriProblem};
+use crate::error::Failure;
 use crate::stop::Stop;
 use crate::talk::Talk;
 use crate::units::show_counted;
@@ -26,10 +27,12 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Largest payload of live mode at the default MSS.
 pub(crate) const LARGEST_LIVE_PAYLOAD: usize = 1456;
-/// Parameters of srt-live-transmit that are not options; they change nothing here, for nothing here waits for long.
-const TOOL_KEYS: [&str; 2] = ["timeout", "blocking"];
 /// Told by an end that has not measured a round trip yet.
 const ASSUMED_RTT_MS: f64 = 100.0;
+/// A group that calls waits so long for a link when none is left: its peer waits no longer.
+const LINKS_AWAITED: Duration = Duration::from_secs(15);
+/// Said when they did not come back.
+const ALL_DOWN: &str = "all links are down; --reconnect goes on when one is there again";
 /// Messages given to the library in one call.
 const SEND_BATCH: usize = 64;
 
@@ -71,13 +74,17 @@ pub(crate) struct Link {
     given: Given,
     /// Why there is no connection, as it was said last.
     said: String,
+    /// Since when no link of the group is up, and when it was looked at last.
+    down_since: Option<Instant>,
+    looked_at: Option<Instant>,
     stop: Stop,
     talk: Talk,
 }
 
 enum Place {
     Caller(Box<SrtUri>),
-    Listener { listener: SrtListener, seat: Arc<Seat> },
+    Group(Arc<GroupPlan>),
+    Listener { listeners: Listeners, seat: Arc<Seat> },
 }
 
 enum Phase {
@@ -101,44 +108,39 @@ impl Link {
     /// # Errors
     /// A wrong address or option, a port in use, a name without address.
     pub(crate) fn open(text: &str, role: Role, setup: &Setup) -> Result<Self, Failure> {
-        let fault = |fault| Failure::SrtUri { uri: masked(text), fault };
-        let mut uri = SrtUri::parse_with(text, &TOOL_KEYS).map_err(fault)?;
-        let name = masked(text);
-        let refused = |source| failure_of(&name, source, "");
-        if uri.mode() == Mode::Caller && uri.port() == 0 {
-            return Err(UriFault { uri: name, problem: UriProblem::Port("0".to_owned()) }.into());
-        }
-        let inherited = setup.passphrase.as_ref().filter(|_| !uri.names(SocketOption::Passphrase));
-        let options = uri.options_mut();
-        if let Some(secret) = inherited {
-            options.set(SocketOption::Passphrase, secret.checked()?).map_err(refused)?;
-            setup.talk.detail(format!("{name}: the passphrase is that of {}", secret.place()));
-        }
-        if setup.chunk > options.config().payload_size() && role == Role::Target {
-            let bytes = i32::try_from(setup.chunk).unwrap_or(i32::MAX);
-            let most = largest_payload(options);
-            if setup.chunk > most {
-                return Err(Failure::Chunk { chunk: setup.chunk, most });
+        Self::open_bonded(text, &Bonding::default(), role, setup)
+    }
+
+    /// The same with several addresses: the links of one group, or places where its links are awaited.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and for addresses that do not go together.
+    pub(crate) fn open_bonded(
+        text: &str,
+        bonding: &Bonding,
+        role: Role,
+        setup: &Setup,
+    ) -> Result<Self, Failure> {
+        let ends = Ends::read(text, bonding, role, setup)?;
+        let max_message = ends.max_message();
+        let mut name = masked(text);
+        let place = match ends {
+            Ends::Caller(uri) => Place::Caller(uri),
+            Ends::Group(plan) => {
+                name = plan.name();
+                Place::Group(Arc::new(plan))
             }
-            options.set(SocketOption::PayloadSize, bytes).map_err(refused)?;
-        }
-        for option in [SocketOption::SndTimeo, SocketOption::RcvTimeo] {
-            let millis = i32::try_from(WAIT.as_millis()).unwrap_or(100);
-            options.set(option, millis).map_err(refused)?;
-        }
-        for option in [SocketOption::SndSyn, SocketOption::RcvSyn] {
-            options.set(option, true).map_err(refused)?;
-        }
-        let max_message = options.config().payload_size();
-        let place = match uri.mode() {
-            Mode::Listener => listening(uri.listen().map_err(refused)?, role),
-            _ => {
-                match uri.remote_addrs() {
-                    // Said, and tried again, like all that keeps a connection from being made.
-                    Err(Error::Resolve { .. }) if setup.reconnect => {}
-                    looked_up => drop(looked_up.map_err(refused)?),
+            Ends::Listeners(uris) => {
+                let names: Vec<String> = std::iter::once(text)
+                    .chain(bonding.further.iter().map(String::as_str))
+                    .map(masked)
+                    .collect();
+                let mut listeners = Vec::new();
+                for (uri, name) in uris.iter().zip(&names) {
+                    listeners.push(uri.listen().map_err(|source| failure_of(name, source, ""))?);
                 }
-                Place::Caller(Box::new(uri))
+                name = names.join(" + ");
+                listening(listeners, role)
             }
         };
         let mut link = Self::new(name, role, place, setup);
@@ -149,7 +151,7 @@ impl Link {
     /// A link that takes its callers from `listener`.
     pub(crate) fn listener(listener: SrtListener, role: Role, setup: &Setup) -> Self {
         let name = format!("srt://{}", listener.local_addr());
-        Self::new(name, role, listening(listener, role), setup)
+        Self::new(name, role, listening(vec![listener], role), setup)
     }
 
     fn new(name: String, role: Role, place: Place, setup: &Setup) -> Self {
@@ -167,6 +169,8 @@ impl Link {
             max_message: setup.chunk,
             given: Given::default(),
             said: String::new(),
+            down_since: None,
+            looked_at: None,
             stop: setup.stop.clone(),
             talk: setup.talk.clone(),
         }
@@ -193,10 +197,10 @@ impl Link {
     }
 
     /// Where the link waits for callers, if it is a listener.
-    pub(crate) fn waits_at(&self) -> Option<SocketAddr> {
+    pub(crate) fn waits_at(&self) -> Vec<SocketAddr> {
         match &self.place {
-            Place::Listener { listener, .. } => Some(listener.local_addr()),
-            Place::Caller(_) => None,
+            Place::Listener { listeners, .. } => listeners.all.iter().map(SrtListener::local_addr).collect(),
+            Place::Caller(_) | Place::Group(_) => Vec::new(),
         }
     }
 
@@ -222,7 +226,13 @@ impl Link {
                     return Ok(true);
                 }
                 Err(error) if error.is_timeout() => self.phase = Phase::Connecting { socket, others },
-                Err(error) => self.call(others, Some(error))?,
+                Err(error) => match (&self.place, socket.group()) {
+                    (Place::Group(plan), Some(group)) if is_passing(&error) => {
+                        let failure = plan.failure(&group.links());
+                        self.failed(failure, true)?;
+                    }
+                    _ => self.call(others, Some(error))?,
+                },
             },
         }
         Ok(false)
@@ -230,10 +240,10 @@ impl Link {
 
     fn begin(&mut self) -> Result<bool, Failure> {
         match &self.place {
-            Place::Listener { listener, seat } => {
+            Place::Listener { listeners, seat } => {
                 self.phase = Phase::Idle;
-                match listener.accept_timeout(WAIT) {
-                    Ok((socket, _)) => {
+                match listeners.accept() {
+                    Ok(socket) => {
                         self.connected(socket);
                         Ok(true)
                     }
@@ -243,6 +253,21 @@ impl Link {
                     }
                     Err(source) => Err(failure_of(&self.name, source, "")),
                 }
+            }
+            Place::Group(plan) => {
+                match plan.start() {
+                    Ok(group) => {
+                        self.talk.detail(format!("calling on {}", show_counted(plan.len() as u64, "link")));
+                        self.monitor.watch(&group, Some(Arc::clone(plan)), self.role);
+                        let (socket, others) = (group.socket().clone(), Vec::new());
+                        self.phase = Phase::Connecting { socket, others };
+                    }
+                    Err(source) => {
+                        let passing = is_passing(&source);
+                        self.failed(failure_of(&self.name, source, ""), passing)?;
+                    }
+                }
+                Ok(false)
             }
             Place::Caller(uri) => {
                 match uri.remote_addrs() {
@@ -273,8 +298,14 @@ impl Link {
             }
         }
         let source = failed.unwrap_or(Error::NotConnected);
-        if self.reconnect && is_passing(&source) {
-            let cause = failure_of(&self.name, source, "").to_string();
+        let passing = is_passing(&source);
+        self.failed(failure_of(&self.name, source, ""), passing)
+    }
+
+    /// There is no connection; where trying again may help, and is wanted, it is tried again later.
+    fn failed(&mut self, failure: Failure, passing: bool) -> Result<(), Failure> {
+        if self.reconnect && passing {
+            let cause = failure.to_string();
             if cause != self.said {
                 self.talk.say(format!("{cause}; trying again"));
                 self.said = cause;
@@ -284,15 +315,19 @@ impl Link {
             return Ok(());
         }
         self.phase = Phase::Over;
-        Err(failure_of(&self.name, source, ""))
+        Err(failure)
     }
 
     fn connected(&mut self, socket: SrtSocket) {
-        let peer = socket.peer_addr();
+        let group = socket.group();
+        if let (Some(group), Place::Listener { .. }) = (&group, &self.place) {
+            self.monitor.watch(group, None, self.role);
+        }
+        let peer = peer_of(&socket);
         if self.compat {
             match &self.place {
                 Place::Listener { .. } => self.talk.say(format!("Accepted SRT {} connection", self.role)),
-                Place::Caller(_) => self.talk.say(format!("SRT {} connected", self.role)),
+                Place::Caller(_) | Place::Group(_) => self.talk.say(format!("SRT {} connected", self.role)),
             }
         } else {
             let terms = socket.negotiated().map_or_else(String::new, |terms| {
@@ -306,7 +341,14 @@ impl Link {
                     || "no latency".to_owned(),
                     |span| format!("latency {} ms", span.as_millis()),
                 );
-                format!(" (SRT {major}.{minor}.{patch}, {latency})")
+                let group = group.as_ref().map_or_else(String::new, |group| {
+                    let size = match &self.place {
+                        Place::Group(plan) => format!(" of {}", show_counted(plan.len() as u64, "link")),
+                        _ => String::new(),
+                    };
+                    format!(", {} group{size}", mode_name(group.mode()))
+                });
+                format!(" (SRT {major}.{minor}.{patch}, {latency}{group})")
             });
             self.talk.say(format!("connected with {peer}{terms}"));
         }
@@ -317,6 +359,7 @@ impl Link {
         self.backoff = FIRST_BACKOFF;
         self.given = Given::default();
         self.said.clear();
+        self.down_since = None;
         self.monitor.enter(&socket);
         self.phase = Phase::Connected(socket);
     }
@@ -340,7 +383,7 @@ impl Link {
         self.phase = match &self.place {
             _ if !self.reconnect || self.stop.asked() => Phase::Over,
             Place::Listener { .. } => Phase::Idle,
-            Place::Caller(_) => Phase::Resting(Instant::now() + self.backoff),
+            Place::Caller(_) | Place::Group(_) => Phase::Resting(Instant::now() + self.backoff),
         };
         self.reconnect && !self.stop.asked()
     }
@@ -349,6 +392,12 @@ impl Link {
     /// too late count elsewhere.
     fn lost_messages(&self) -> u64 {
         let (Role::Target, Some(socket)) = (self.role, self.socket()) else { return 0 };
+        if socket.group().is_some() {
+            // What no link has brought to the peer.
+            let unconfirmed = socket.stats_instantaneous(false).pkt_snd_buf;
+            socket.abort();
+            return unconfirmed.max(self.unplayed(socket));
+        }
         // It is broken; its figures are the last ones when it is closed as well.
         let _ = socket.close();
         let stats = socket.stats_instantaneous(false);
@@ -356,10 +405,33 @@ impl Link {
         // What had not come as far as the send buffer is lost with it.
         let given = self.given.messages;
         let unconfirmed = given.saturating_sub(confirmed + stats.pkt_snd_drop_total).max(stats.pkt_snd_buf);
-        // A message is confirmed when it arrives, and played its latency later.
+        unconfirmed.max(self.unplayed(socket))
+    }
+
+    /// A message is confirmed when it arrives, and played its latency later.
+    fn unplayed(&self, socket: &SrtSocket) -> u64 {
         let latency = socket.negotiated().and_then(|terms| terms.peer_latency).map(Duration::from);
-        let unplayed = latency.map_or(0, |latency| self.given.within(latency, Instant::now()));
-        unconfirmed.max(unplayed)
+        latency.map_or(0, |latency| self.given.within(latency, Instant::now()))
+    }
+
+    /// Why a group that calls is given up: all its links are down for good, or for longer than its peer waits for them.
+    fn given_up(&mut self) -> Option<Error> {
+        let Place::Group(_) = &self.place else { return None };
+        let now = Instant::now();
+        if self.looked_at.is_some_and(|at| now.duration_since(at) < WAIT) {
+            return None;
+        }
+        self.looked_at = Some(now);
+        let links = self.socket().and_then(SrtSocket::group)?.links();
+        if links.iter().any(|link| is_up(link.state)) {
+            self.down_since = None;
+            return None;
+        }
+        let since = *self.down_since.get_or_insert(now);
+        // Whoever answers there now does not know this group.
+        let another = links.iter().any(|link| link.down == Some(LinkDown::OtherPeer));
+        let over = another || now.duration_since(since) >= LINKS_AWAITED;
+        over.then_some(Error::Closed(ConnectionError::PeerIdle))
     }
 
     fn socket(&self) -> Option<&SrtSocket> {
@@ -381,6 +453,7 @@ impl Link {
     fn close(&mut self) -> Result<(), Failure> {
         let phase = mem::replace(&mut self.phase, Phase::Over);
         let (Phase::Connected(socket) | Phase::Connecting { socket, .. }) = phase else { return Ok(()) };
+        self.monitor.is_ending();
         let closed = socket.close();
         self.monitor.leave(0);
         match closed {
@@ -434,73 +507,122 @@ impl Given {
     }
 }
 
-/// One caller at a time; others are told so instead of waiting for nothing.
-fn listening(listener: SrtListener, role: Role) -> Place {
+/// Where callers are awaited, at one port or at several.
+struct Listeners {
+    all: Vec<SrtListener>,
+    poll: Poll,
+}
+
+impl Listeners {
+    /// The next connection, whichever port it comes by; waits for it no longer than [`WAIT`].
+    fn accept(&self) -> Result<SrtSocket, Error> {
+        if let [only] = self.all.as_slice() {
+            return only.accept_timeout(WAIT).map(|(socket, _)| socket);
+        }
+        let mut events = Vec::new();
+        self.poll.wait(&mut events, Some(WAIT));
+        for listener in &self.all {
+            match listener.try_accept() {
+                Err(error) if error.is_would_block() => {}
+                result => return result.map(|(socket, _)| socket),
+            }
+        }
+        Err(Error::WouldBlock)
+    }
+}
+
+/// One caller at a time, which may be a group with many links; others are told so instead of waiting for nothing.
+fn listening(all: Vec<SrtListener>, role: Role) -> Place {
     let refusal = match role {
         Role::Source => RejectReason::CONFLICT,
         Role::Target => RejectReason::LOCKED,
     };
-    let seat = Arc::new(Seat::default());
-    let offered = Arc::clone(&seat);
-    listener.set_hook(move |_| if offered.offer() { Decision::Accept } else { Decision::Reject(refusal) });
-    Place::Listener { listener, seat }
+    let (seat, poll) = (Arc::new(Seat::default()), Poll::new());
+    for listener in &all {
+        poll.register(listener, 0, Interest::READABLE);
+        let offered = Arc::clone(&seat);
+        listener.set_hook(move |caller| {
+            let takes = offered.offer(caller.group.map(|group| group.id));
+            if takes { Decision::Accept } else { Decision::Reject(refusal) }
+        });
+    }
+    Place::Listener { listeners: Listeners { all, poll }, seat }
 }
 
 /// The one connection that a link has room for.
 ///
 /// Offered to the first who asks. Who is refused after that, for the passphrases differ, leaves no word; when nobody has come
-/// for a while, the next one may have it.
+/// for a while, the next one may have it. The further links of a group come to the place that its first link has.
 #[derive(Debug, Default)]
 struct Seat {
-    state: AtomicU8,
+    state: Mutex<Offer>,
+}
+
+/// Whose the place is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Offer {
+    #[default]
+    Free,
+    /// Offered, to a group perhaps, and so often nobody came.
+    Made { group: Option<u32>, in_vain: u8 },
+    /// Taken, by a group perhaps.
+    Taken { group: Option<u32> },
 }
 
 impl Seat {
-    const FREE: u8 = 0;
-    const TAKEN: u8 = 1;
-    /// More than this: offered, and so often nobody came.
-    const OFFERED: u8 = 2;
     /// A caller who is let in comes at once; one who did not come while it was waited for five times does not come.
-    const GIVEN_UP: u8 = Self::OFFERED + 5;
+    const GIVEN_UP: u8 = 5;
 
-    /// Whether it was free; it is kept for who asks.
-    fn offer(&self) -> bool {
-        let change = (Ordering::AcqRel, Ordering::Acquire);
-        self.state.compare_exchange(Self::FREE, Self::OFFERED, change.0, change.1).is_ok()
+    /// Whether it was free, or this is a link of the group that has it; it is kept for who asks.
+    fn offer(&self, caller: Option<u32>) -> bool {
+        let mut state = self.lock();
+        match *state {
+            Offer::Free => {
+                *state = Offer::Made { group: caller, in_vain: 0 };
+                true
+            }
+            Offer::Made { group, .. } | Offer::Taken { group } => group.is_some() && group == caller,
+        }
     }
 
     fn is_taken(&self) {
-        self.state.store(Self::TAKEN, Ordering::Release);
+        let mut state = self.lock();
+        let group = match *state {
+            Offer::Free => None,
+            Offer::Made { group, .. } | Offer::Taken { group } => group,
+        };
+        *state = Offer::Taken { group };
     }
 
     fn is_free(&self) {
-        self.state.store(Self::FREE, Ordering::Release);
+        *self.lock() = Offer::Free;
     }
 
     /// It was waited for the caller for [`WAIT`], in vain.
     fn nobody_came(&self) {
-        let later = |state| match state {
-            Self::FREE | Self::TAKEN => None,
-            state if state + 1 == Self::GIVEN_UP => Some(Self::FREE),
-            state => Some(state + 1),
-        };
-        // Nothing was offered: nothing to change.
-        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+        let mut state = self.lock();
+        if let Offer::Made { in_vain, .. } = &mut *state {
+            *in_vain += 1;
+            if *in_vain >= Self::GIVEN_UP {
+                *state = Offer::Free;
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Offer> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The largest message in live mode, as the cipher leaves room for it.
-fn largest_payload(options: &Options) -> usize {
-    LARGEST_LIVE_PAYLOAD - options.config().cipher_mode().map_or(0, CipherMode::tag_len)
-}
-
-/// The largest message that this address can carry; what is wrong with it shows when it is opened.
-pub(crate) fn largest_message(text: &str) -> usize {
-    SrtUri::parse_with(text, &TOOL_KEYS).map_or(LARGEST_LIVE_PAYLOAD, |uri| largest_payload(uri.options()))
+/// The peer's address; that of a group is where its first link that is up goes.
+pub(crate) fn peer_of(socket: &SrtSocket) -> SocketAddr {
+    let links = socket.group().map(|group| group.links()).unwrap_or_default();
+    let up = links.iter().find(|link| is_up(link.state)).or_else(|| links.first());
+    up.map_or_else(|| socket.peer_addr(), |link| link.peer)
 }
 
 /// A name without address says the name once.
-fn failure_of(name: &str, source: Error, mend: &'static str) -> Failure {
+pub(super) fn failure_of(name: &str, source: Error, mend: &'static str) -> Failure {
     let uri = name.to_owned();
     match source {
         Error::Resolve { source, .. } => Failure::Resolve { uri, source },
@@ -544,7 +666,16 @@ impl Source for SrtSource {
         let Some(socket) = self.link.socket() else { return Ok(Read::Nothing) };
         match socket.recv_batch(&mut self.messages) {
             Ok(_) => {}
-            Err(error) if error.is_timeout() || error.is_would_block() => return Ok(Read::Nothing),
+            Err(error) if error.is_timeout() || error.is_would_block() => {
+                let Some(source) = self.link.given_up() else { return Ok(Read::Nothing) };
+                if self.link.lost(&source) {
+                    return Ok(Read::Nothing);
+                }
+                if self.link.compat || self.link.stop.asked() {
+                    return Ok(Read::End);
+                }
+                return Err(failure_of(&self.link.name, source, ALL_DOWN));
+            }
             Err(source) => {
                 let again = self.link.lost(&source);
                 return if again {
@@ -648,6 +779,9 @@ impl Sink for SrtSink {
             let why = Error::Closed(socket.close_reason().unwrap_or(ConnectionError::Closed));
             return self.gone(why);
         }
+        if let Some(why) = self.link.given_up() {
+            return self.gone(why);
+        }
         self.link.connect_step()
     }
 
@@ -702,7 +836,10 @@ impl SrtSink {
             self.link.stop.ask();
             return Ok(false);
         }
-        let mend = "--reconnect goes on when it is there again";
+        let mend = match self.link.place {
+            Place::Group(_) => ALL_DOWN,
+            _ => "--reconnect goes on when it is there again",
+        };
         Err(failure_of(&self.link.name, source, mend))
     }
 }
@@ -718,6 +855,9 @@ struct Watched {
     socket: Option<SrtSocket>,
     connections: u64,
     past: Totals,
+    watch: Option<Watch>,
+    /// Of groups that are no more.
+    news: Vec<News>,
 }
 
 /// Figures since the start, over all connections of a link.
@@ -778,6 +918,42 @@ impl Monitor {
         totals
     }
 
+    /// How the links of the present group stand, with what they are called; empty where there is no group.
+    pub(crate) fn links(&self) -> Vec<(Option<String>, LinkReport)> {
+        let watched = self.lock();
+        let group = watched.socket.as_ref().and_then(SrtSocket::group);
+        let (Some(group), Some(watch)) = (group, &watched.watch) else { return Vec::new() };
+        let links = group.links().into_iter();
+        links.map(|link| (watch.label(link.id).map(str::to_owned), link)).collect()
+    }
+
+    /// What has happened to groups since this was asked last.
+    pub(crate) fn news(&self) -> Vec<News> {
+        let mut watched = self.lock();
+        let mut news = mem::take(&mut watched.news);
+        if let Some(watch) = &mut watched.watch {
+            let lost = watch.collect(&mut news);
+            watched.past.lost_in_breaks += lost;
+        }
+        news
+    }
+
+    /// From now on what happens to this group is told; `plan` is that by which it calls.
+    fn watch(&self, group: &SrtGroup, plan: Option<Arc<GroupPlan>>, role: Role) {
+        let mut watched = self.lock();
+        let Watched { watch, news, past, .. } = &mut *watched;
+        if let Some(mut earlier) = watch.replace(Watch::new(group, plan, role)) {
+            past.lost_in_breaks += earlier.collect(news);
+        }
+    }
+
+    /// The end has begun: that links go is no news.
+    fn is_ending(&self) {
+        if let Some(watch) = &mut self.lock().watch {
+            watch.is_ending();
+        }
+    }
+
     fn enter(&self, socket: &SrtSocket) {
         let mut watched = self.lock();
         watched.connections += 1;
@@ -800,8 +976,10 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::super::bytes::tests::setup;
+    use super::super::links::largest_message;
     use super::*;
     use crate::secret::Secret;
+    use srt::Options;
 
     /// A source that listens, and what calls it.
     fn listening_source(reconnect: bool) -> (SrtSource, Monitor, String, Stop) {
@@ -908,12 +1086,12 @@ mod tests {
         let (mut source, _, address, _) = listening_source(false);
         let Place::Listener { seat, .. } = &source.link.place else { panic!("not a listener") };
         let seat = Arc::clone(seat);
-        assert!(seat.offer() && !seat.offer());
+        assert!(seat.offer(None) && !seat.offer(None));
         for _ in 0..5 {
             assert_eq!(source.read(&mut Batch::default(), 8).unwrap(), Read::Nothing);
         }
         assert_eq!(exchange(&mut source, &address, &[b"next"]), [b"next".to_vec()]);
-        assert!(!seat.offer(), "whoever sits there keeps it until the end is seen");
+        assert!(!seat.offer(None), "whoever sits there keeps it until the end is seen");
     }
 
     #[test]

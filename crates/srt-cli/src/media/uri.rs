@@ -197,6 +197,11 @@ fn masked_query(query: &str) -> String {
 /// As [`masked`], of one `KEY=VALUE`.
 pub(crate) fn masked_pair(item: &str) -> String {
     match item.split_once('=') {
+        // The links of a group have parameters of their own.
+        Some((key, value)) if key.eq_ignore_ascii_case("nodes") => {
+            let node = |node: &str| node.split('?').map(masked_pair).collect::<Vec<_>>().join("?");
+            format!("{key}={}", value.split(',').map(node).collect::<Vec<_>>().join(","))
+        }
         Some((key, _)) if percent_decode(key).to_ascii_lowercase().contains("pass") => format!("{key}=***"),
         Some((key, value)) => format!("{}={}", shortened(key), shortened(value)),
         None => shortened(item),
@@ -325,6 +330,10 @@ mod tests {
         assert_eq!(masked("srt://h:1?p%61ssphrase=secret&pass=x"), "srt://h:1?p%61ssphrase=***&pass=***");
         assert_eq!(masked("srt://h:1&passphrase=secret?x=y"), "srt://h:1&passphrase=***?x=y");
         assert_eq!(masked_pair("passphrase=secret"), "passphrase=***");
+        assert_eq!(
+            masked("srt:////group?nodes=h:1?srto.passphrase=secret?weight=2,h:2&latency=20"),
+            "srt:////group?nodes=h:1?srto.passphrase=***?weight=2,h:2&latency=20"
+        );
         for wrong in [
             "udp://h:1?passphrase=secret",
             "rtmp://h?passphrase=secret",

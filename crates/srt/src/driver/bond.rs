@@ -192,7 +192,8 @@ pub(super) fn open_link(
 ) {
     let opened = open(registry, inbox, plan, tries);
     if let Err(error) = &opened {
-        tracing::warn!(%link, %error, "a link cannot be opened; it is tried again");
+        // The event of the link tells it; with each try it would be told again.
+        tracing::debug!(%link, %error, "a link cannot be opened; it is tried again");
     }
     inbox.send(Command::CallLink { handover, link, opened: opened.ok().map(Box::new) }).ok();
 }
