@@ -183,13 +183,11 @@ impl Story {
                 0 => String::new(),
                 lost => format!(", {} while it was dead", show_count(lost)),
             };
-            let new = sent.sent_packets.saturating_sub(sent.retransmitted_packets);
             format!(
-                "{head}link {}  {:>6} of the stream: {} sent, {} again; {} datagrams lost{dead}",
+                "{head}link {}  {:>6} of the stream: {}; lost {}{dead}",
                 link.id,
-                show_share(new, self.offered),
+                show_share(sent.sent_packets, self.offered),
                 show_counted(sent.sent_packets, "packet"),
-                show_count(sent.retransmitted_packets),
                 show_count(way.lost()),
             )
         });
@@ -262,7 +260,6 @@ impl Story {
                 ups: self.links.get(place).map_or(0, |link| link.ups),
                 sent_packets: counters.sent_packets,
                 sent_bytes: counters.sent_bytes,
-                resent_packets: counters.retransmitted_packets,
                 wire_packets: way.offered_packets,
                 wire_lost: way.lost(),
                 wire_lost_dead: way.lost_outage,
@@ -349,7 +346,6 @@ struct LinkFigures {
     ups: u32,
     sent_packets: u64,
     sent_bytes: u64,
-    resent_packets: u64,
     wire_packets: u64,
     wire_lost: u64,
     wire_lost_dead: u64,
