@@ -220,7 +220,6 @@ fn words_of_event(event: &GroupEvent) -> Option<String> {
         GroupEvent::LinkIdle(link) => format!("link {link} waits"),
         GroupEvent::AllDown => "no link is left".to_owned(),
         GroupEvent::Resumed => "there is a link again".to_owned(),
-        GroupEvent::SendDropped(count) => format!("the sender gave up {count} packets as too late"),
         _ => return None,
     })
 }
