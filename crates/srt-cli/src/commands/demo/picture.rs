@@ -15,7 +15,7 @@ const LIVE_EVERY: Duration = Duration::from_millis(250);
 const LINES: u32 = 10;
 const SHORTEST_LINE: Duration = Duration::from_secs(1);
 /// Letters of a bar.
-const BAR: usize = 20;
+const BAR: usize = 16;
 
 /// Watches the group and tells.
 pub(super) struct Picture<'a> {
@@ -173,15 +173,14 @@ fn picture(seconds: f64, rows: &[Row], tally: &Tally) -> String {
     )];
     lines.extend(rows.iter().map(|row| {
         format!(
-            "  link {}  {:<10} {} {:>3} %  {:>10}  RTT {:>7}  loss {:>2} %{}",
+            "  link {}  {:<10} {} {:>3} %  {:>10}  RTT {:>7}  {}",
             row.number,
             row.state,
             bar(row.share),
             row.share,
             show_rate(row.rate),
             row.rtt(),
-            row.loss,
-            if row.cut { "  cut" } else { "" }
+            if row.cut { "cut".to_owned() } else { format!("loss {:>2} %", row.loss) }
         )
     }));
     lines.join("\n")
@@ -242,8 +241,8 @@ mod tests {
         assert_eq!(
             picture(12.34, &[dead, row()], &tally()),
             "  12.3 s  lost to the viewer: 0; by each link alone: 1,204, 412\n\
-             \x20 link 1  down       ░░░░░░░░░░░░░░░░░░░░   0 %       0 b/s  RTT       -  loss  0 %  cut\n\
-             \x20 link 2  active     █████████░░░░░░░░░░░  45 %    3.2 Mb/s  RTT   71 ms  loss  1 %"
+             \x20 link 1  down       ░░░░░░░░░░░░░░░░   0 %       0 b/s  RTT       -  cut\n\
+             \x20 link 2  active     ███████░░░░░░░░░  45 %    3.2 Mb/s  RTT   71 ms  loss  1 %"
         );
     }
 
