@@ -157,7 +157,7 @@ impl Scene {
                     cut_all(&wires, due.link, due.length);
                 }
                 if camera.is_finished() {
-                    elapsed.get_or_insert(picture.elapsed());
+                    elapsed.get_or_insert_with(|| picture.elapsed());
                 }
                 picture.look(|| tally(&offered, &viewers), elapsed.is_none());
             }

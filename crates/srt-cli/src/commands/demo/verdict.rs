@@ -162,7 +162,7 @@ impl Story {
             format!("  lost       {} to the viewer", show_count(self.lost())),
             format!(
                 "  delay      {}",
-                found.latency.as_ref().map_or("no packet arrived".to_owned(), words_of_delay)
+                found.latency.as_ref().map_or_else(|| "no packet arrived".to_owned(), words_of_delay)
             ),
             format!(
                 "  overhead   {} sent again or twice; {} with all headers and reports",
