@@ -185,12 +185,12 @@ pub(crate) enum Failure {
     BrokenStream(String),
     /// The demo's stream did not come through whole.
     #[error(
-        "{harmed} of {sent} messages did not arrive as they were sent; give SRT more time with --latency, or the path less --loss"
+        "{harmed} of {sent} packets did not arrive as they were sent; give SRT more time with --latency, or the links less --rate or --loss"
     )]
     PictureBroke {
-        /// Messages missing or damaged.
+        /// Packets missing or damaged.
         harmed: u64,
-        /// Messages in all.
+        /// Packets in all.
         sent: u64,
     },
     /// The output expected a test stream and none came.

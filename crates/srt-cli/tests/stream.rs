@@ -375,23 +375,78 @@ fn stderr_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[test]
-fn the_demo_tells_what_happened_and_the_picture_holds() {
-    let output = srt(&["demo", "--duration", "3s", "--rate", "4M", "--latency", "400ms"]);
+/// Runs the demo with `--json`: what it said, its figures, and whether it was content.
+fn demo(args: &[&str]) -> (String, serde_json::Value, bool) {
+    let output = srt(&[&["demo", "--json"], args].concat());
     let said = stderr(&output);
-    assert!(output.status.success(), "{said}");
-    for part in ["What happened", "lost (", "recovered", "delivered", "latency", "The picture never broke."] {
-        assert!(said.contains(part), "{part}: {said}");
+    assert!(!said.contains('\u{1b}') && !said.contains('\r'), "{said}");
+    let figures = serde_json::from_slice(&output.stdout).unwrap();
+    (said, figures, output.status.code() == Some(0))
+}
+
+fn figure(figures: &serde_json::Value, name: &str) -> u64 {
+    figures[name].as_u64().unwrap()
+}
+
+#[test]
+fn the_demo_tells_what_happened_and_its_figures_add_up() {
+    for group in ["broadcast", "backup", "balancing"] {
+        let (said, figures, content) = demo(&["--group", group, "--duration", "3s", "--rate", "2M"]);
+        for part in [
+            "link 3 is up",
+            "the demo cuts link 1",
+            "the demo mends link 1",
+            "What happened",
+            "  offered    569 packets",
+            "  carried    link 1",
+            "  alone      the same stream over a copy of each link, as a plain SRT connection (measured)",
+            "Link 1, the best one when it began, lost ",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let of = |name| figure(&figures, name);
+        assert_eq!((figures["group"].as_str(), of("offered")), (Some(group), 569), "{figures}");
+        assert_eq!(of("offered"), of("delivered") + of("lost"), "{figures}");
+        assert_eq!(content, of("harmed") == 0, "{said}");
+        assert_eq!(content, said.contains("The picture never broke."), "{said}");
+        let links = figures["links"].as_array().unwrap();
+        assert_eq!(links.len(), 3);
+        let sum = |name: &str| links.iter().map(|link| figure(link, name)).sum::<u64>();
+        assert!(sum("sent_packets") >= of("delivered"), "all that arrived was sent: {figures}");
+        let new = of("offered_bytes") as f64 * (1.0 + figures["overhead_percent"].as_f64().unwrap() / 100.0);
+        assert!(
+            new >= sum("sent_bytes") as f64 - 1.0,
+            "what was sent is the stream and the overhead: {figures}"
+        );
+        for link in links {
+            assert!(figure(link, "wire_lost") <= figure(link, "wire_packets"), "{figures}");
+            assert!(figure(link, "wire_lost_dead") <= figure(link, "wire_lost"), "{figures}");
+            assert!(figure(link, "alone_lost") <= of("offered"), "{figures}");
+        }
+        assert!(
+            figure(&links[0], "wire_lost_dead") > 0 && figure(&links[1], "wire_lost_dead") == 0,
+            "{figures}"
+        );
+        assert!(
+            figure(&links[0], "alone_lost") > 0,
+            "a link that dies loses what it carries alone: {figures}"
+        );
     }
-    assert!(!said.contains('\u{1b}') && output.stdout.is_empty(), "{said}");
+}
+
+#[test]
+fn the_picture_holds_though_a_link_dies() {
+    let (said, figures, content) =
+        demo(&["--group", "broadcast", "--duration", "3s", "--rate", "2M", "--latency", "1s"]);
+    assert!(content && figure(&figures, "lost") == 0, "{said}");
 }
 
 #[test]
 #[cfg(unix)]
 fn an_interrupted_demo_does_not_wait_for_what_is_on_the_way() {
     let mut demo = spawn(&["demo", "--duration", "1m", "--latency", "8s"]);
-    said_until(&mut demo, "listener, latency 8 s");
-    std::thread::sleep(Duration::from_secs(1));
+    said_until(&mut demo, "latency 8 s");
+    std::thread::sleep(Duration::from_secs(2));
     interrupt(&demo);
     let said = succeeds(demo);
     assert!(
@@ -402,10 +457,33 @@ fn an_interrupted_demo_does_not_wait_for_what_is_on_the_way() {
 
 #[test]
 fn the_demo_fails_when_the_picture_breaks() {
-    let output = srt(&["demo", "--duration", "2s", "--loss", "40%", "--latency", "80ms"]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("; give SRT more time with --latency, or the path less --loss"), "{said}");
+    let (said, figures, content) = demo(&["--duration", "2s", "--loss", "40%", "--latency", "80ms"]);
+    assert!(!content && figure(&figures, "harmed") > 0, "{said}");
+    assert!(
+        said.contains("; give SRT more time with --latency, or the links less --rate or --loss"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_demo_takes_links_of_ones_own() {
+    let outage = "rate=3Mbps,outage=500ms+500ms";
+    let (said, figures, _) = demo(&[
+        "--duration",
+        "2s",
+        "--rate",
+        "1M",
+        "--link",
+        outage,
+        "--link",
+        "delay=5ms,loss=3%",
+        "--seed",
+        "7",
+    ]);
+    assert!(!said.contains("the demo cuts") && figure(&figures, "seed") == 7, "{said}");
+    let profiles: Vec<_> = figures["links"].as_array().unwrap().iter().map(|link| &link["profile"]).collect();
+    assert_eq!(profiles, [outage, "delay=5ms,loss=3%"]);
+    fails(&["demo", "--link", "lag=5ms"], 2, "unknown key `lag`");
 }
 
 #[test]
