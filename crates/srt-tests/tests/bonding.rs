@@ -174,6 +174,29 @@ fn three_links_carry_what_none_could() {
     }
 }
 
+/// Nine tenths of what the links carry at the IP layer, as payload, at four times the slowest round trip. In CI for a minute; for ten
+/// with SRT_SEEDS=10.
+#[test]
+fn nine_tenths_of_the_links_are_filled() {
+    for seed in seeds("filled", 1) {
+        let mut plan = aggregate(400).offer(10_800_000, 60.0);
+        plan.config.set_text("sndbuf", "30000000").unwrap();
+        let outcome = run(seed, plan);
+        let missing = outcome.forth.missing();
+        println!("wire {:?} carried {:?} drops {:?}", outcome.wire, outcome.carried, outcome.drop_requests);
+        println!(
+            "seed {seed:#x}: sent {} lost {} overhead {:.4}",
+            outcome.forth.sent.len(),
+            missing.len(),
+            outcome.overhead()
+        );
+        check_played(&outcome, 40);
+        // The first seconds find out what the links carry.
+        let later = missing.iter().filter(|&&place| place > 5_000).count();
+        assert_eq!(later, 0, "{missing:?}");
+    }
+}
+
 #[test]
 fn load_moves_when_a_link_halves_and_comes_back() {
     for seed in seeds("halves", 3) {

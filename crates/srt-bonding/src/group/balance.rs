@@ -44,13 +44,12 @@ impl Group {
                 stream.last_new_at = now;
                 let length = self.members[index].live().map_or(1, |up| run_length(up, len));
                 match &mut stream.run {
-                    Some((current, left)) if *current == slot && *left > 1 => *left -= 1,
+                    Some((current, left)) if *current == slot && *left > 0 => *left -= 1,
                     run => {
-                        ended = run.filter(|(current, _)| *current != slot).map(|(current, _)| current);
-                        *run = (length > 1).then(|| (slot, length - 1));
-                        if run.is_none() {
-                            *run = Some((slot, 0));
-                        }
+                        ended = run
+                            .replace((slot, length - 1))
+                            .map(|(before, _)| before)
+                            .filter(|&before| before != slot);
                     }
                 }
             }
@@ -77,11 +76,12 @@ impl Group {
         let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| run.1 > 0);
         for (index, member) in self.members.iter().enumerate() {
             let Some(up) = member.live().filter(usable) else { continue };
-            if up.again.len() >= WAITING_MAX {
-                continue;
-            }
             if run.is_some_and(|(slot, _): (Slot, u32)| slot == member.slot) && up.is_trusted() {
                 return Some(index);
+            }
+            // One that begins a run has to have room for all of it: else every packet were a run of its own.
+            if up.again.len() > WAITING_MAX - run_length(up, len) as usize {
+                continue;
             }
             let rank = (!up.is_trusted(), up.delivers_at(now, len), index);
             if best.is_none_or(|best| rank < best) {
