@@ -30,8 +30,12 @@ impl Delay {
     }
 
     /// How long a packet may take yet on this link, that is `late_us` after its stamp already; zero where it would have come.
-    pub(crate) fn may_take(&self, now: Instant, late_us: i64) -> Micros {
-        if self.samples == 0 || now.saturating_since(self.latest) > FRESH {
+    pub(crate) fn may_take(&self, now: Instant, late_us: i64, latency: Micros) -> Micros {
+        // What comes after its play time is not worth waiting for.
+        if self.mean_us > latency.as_micros().cast_signed()
+            || self.samples == 0
+            || now.saturating_since(self.latest) > FRESH
+        {
             return Micros::ZERO;
         }
         let usual = self.mean_us.saturating_add(self.deviation_us * 4).saturating_add(MARGIN_US);
@@ -79,16 +83,18 @@ impl Drift {
 mod tests {
     use super::*;
 
+    const SECOND: Micros = Micros::from_secs(1);
+
     #[test]
     fn a_slow_link_is_waited_for_as_long_as_it_usually_takes() {
         let mut delay = Delay::default();
         let now = Instant::from_micros(1_000_000);
         (0..500).for_each(|_| delay.sample(now, 300_000));
-        let wait = delay.may_take(now, 20_000).as_millis();
+        let wait = delay.may_take(now, 20_000, SECOND).as_millis();
         assert!((280..286).contains(&wait), "{wait}");
-        assert_eq!(delay.may_take(now, 310_000), Micros::ZERO);
+        assert_eq!(delay.may_take(now, 310_000, SECOND), Micros::ZERO);
         assert_eq!(
-            delay.may_take(now + Micros::from_secs(1), 20_000),
+            delay.may_take(now + Micros::from_secs(1), 20_000, SECOND),
             Micros::ZERO,
             "it brings nothing any more"
         );

@@ -16,6 +16,8 @@ const GOOD_FOR: Micros = Micros::from_millis(400);
 /// Loss is judged over this many packets at least.
 const JUDGED: u32 = 32;
 const WINDOW: Micros = Micros::from_millis(250);
+/// What was seen longer ago says nothing of now.
+const STALE: Micros = Micros::from_secs(2);
 /// In percent: a link that loses more is in doubt, and one that loses less is not.
 const LOSS_BAD: u32 = 40;
 const LOSS_GOOD: u32 = 20;
@@ -131,6 +133,10 @@ impl Health {
             let percent = (u64::from(self.lost) * 100 / u64::from(self.sent)).min(100);
             self.loss_percent = (self.loss_percent + u32::try_from(percent).unwrap_or(100)) / 2;
             (self.sent, self.lost, self.window_began) = (0, 0, now);
+        }
+        if self.sent_at.is_none_or(|at| now.saturating_since(at) > STALE) {
+            // Who carries nothing has lost nothing of late.
+            self.loss_percent = 0;
         }
         if rtt.first().is_some() {
             let smoothed = rtt.smoothed();

@@ -90,8 +90,9 @@ pub(crate) struct Up {
     /// When the peer is to be told what has come of the stream, and when it was last.
     pub(crate) report_at: Option<Instant>,
     pub(crate) reported_at: Instant,
-    /// ACKs of the peer seen, and how many of them the capacity was told.
+    /// Full ACKs seen since it came up, and since its probation began.
     pub(crate) acks: u64,
+    pub(crate) answers: u64,
     /// ACKACKs that went with an unshifted stamp and are still to be made up for.
     pub(crate) uncompensated: u32,
 }
@@ -186,6 +187,11 @@ impl Up {
                 self.link.set_rate(now, Some(self.capacity.rate()));
             }
         }
+    }
+
+    /// Something waits to leave here that lies below what was carried: it must not be called foreign.
+    pub(crate) fn waits_below(&self) -> bool {
+        self.again.first().is_some_and(|first| !self.mask.in_place(first))
     }
 
     /// How long a packet is under way.

@@ -81,6 +81,7 @@ impl Path {
 }
 
 /// Who sends.
+#[expect(clippy::exhaustive_enums, reason = "there are two sides")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// The group that calls.

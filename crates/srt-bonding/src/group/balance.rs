@@ -53,13 +53,18 @@ impl Group {
                     }
                 }
             }
+            let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
             for (other, member) in self.members.iter_mut().enumerate() {
                 let member_slot = member.slot;
                 let Some(up) = member.up_mut().filter(|up| up.goodbyes.is_none()) else { continue };
                 let tried = up.probation.is_some() || up.health.unstable().is_some();
                 let copy = tried && seq.value().is_multiple_of(COPY_EVERY)
                     || now.saturating_since(up.sent_at) >= QUIET && up.again.is_empty();
-                if other == index || copy && up.again.len() < WAITING_MAX {
+                // A copy that comes too late is none.
+                let copy = copy
+                    && up.again.len() < WAITING_MAX
+                    && due.is_none_or(|due| up.delivers_at(now, len) < due);
+                if other == index || copy {
                     up.again.insert(seq, seq);
                 }
                 if ended == Some(member_slot) {

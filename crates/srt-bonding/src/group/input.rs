@@ -12,7 +12,7 @@ use srt_protocol::{
     types::{SeqNumber, SocketId, Timestamp},
 };
 
-use super::{End, Group, Peer};
+use super::{Drift, End, Group, Peer};
 use crate::{
     Event,
     capacity::Report,
@@ -107,6 +107,13 @@ impl Group {
                     }
                 }
             }
+            if let Some(stream) = &mut self.stream {
+                // To it this is another stream, and so is what it sends.
+                let latency = stream.negotiated.receiver_latency;
+                let tsbpd = latency.map(|latency| Tsbpd::new(now, timestamp, latency));
+                stream.receive.restart(agreed.link.receive_isn, tsbpd);
+                stream.drift = Drift::default();
+            }
             self.link_up(now, index, agreed, now, timestamp);
             return;
         };
@@ -187,6 +194,7 @@ impl Group {
         let news = up.link.on_ack(ack);
         if let AckDetail::Full { rtt_us, rtt_var_us, receive_rate_bps, link_capacity_pps, .. } = ack.detail {
             up.acks += 1;
+            up.answers += 1;
             // What every end assumes before it has measured says nothing.
             let assumed = (rtt_us, rtt_var_us) == ASSUMED_RTT;
             let report = Report {
@@ -258,9 +266,9 @@ impl Group {
             from = if from.is_before(last.next()) { last.next() } else { from };
         }
         stream.ledger.on_delivered(from, report.end);
-        stream.last_progress_at = now;
         let first = stream.ledger.settle();
         if first.is_after(stream.send.first()) {
+            stream.last_progress_at = now;
             stream.send.release(first);
             self.on_released(now, first);
         }
@@ -288,7 +296,9 @@ impl Group {
         if !merges {
             let latency = stream.negotiated.peer_latency.unwrap_or_default();
             for &(first, last) in &foreign {
-                up.mask.on_foreign(now, first, last, rtt);
+                if !up.waits_below() {
+                    up.mask.on_foreign(now, first, last, rtt);
+                }
                 // What another link has delivered is a hole on this one until it is played.
                 if !masks {
                     up.health.on_stall(now + latency);
@@ -341,8 +351,10 @@ impl Group {
             if shares {
                 return SAID_AFTER;
             }
+            let latency = stream.negotiated.receiver_latency.unwrap_or(Micros::MAX);
             let others = self.members.iter().enumerate().filter(|(other, _)| *other != index);
-            let waits = others.filter_map(|(_, member)| Some(member.live()?.delay.may_take(now, late_us)));
+            let waits =
+                others.filter_map(|(_, member)| Some(member.live()?.delay.may_take(now, late_us, latency)));
             waits.max().unwrap_or_default()
         });
         let shared = self.members.len() > 1;
@@ -377,8 +389,10 @@ impl Group {
             _ => up.link.on_shared_data(now, &data.header, len, &stream.receive, elsewhere),
         }
         // Soon after something came, and not more often than every so often.
-        let due = (up.reported_at + REPORT_PERIOD).max(now + REPORT_AFTER);
-        up.report_at.get_or_insert(due);
+        if self.peer.is_some_and(|peer| peer.merges) {
+            let due = (up.reported_at + REPORT_PERIOD).max(now + REPORT_AFTER);
+            up.report_at.get_or_insert(due);
+        }
         if insertion == Insertion::New {
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other == index {

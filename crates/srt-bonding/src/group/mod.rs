@@ -132,6 +132,8 @@ pub struct Group {
     /// The figures of the last moment, once it has ended.
     last: Snapshot,
     told_rate: u64,
+    /// When the main link of a backup group is proven, and others may rest.
+    proven_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -263,6 +265,7 @@ impl Group {
             down_since: Some(now),
             last: Snapshot::default(),
             told_rate: 0,
+            proven_at: None,
         }
     }
 
@@ -273,6 +276,9 @@ impl Group {
     /// Of several links the one of the highest weight is preferred (backup), or their shares are like their weights
     /// (balancing, where none is 0).
     pub fn add_link(&mut self, now: Instant, weight: u16, config: Option<Config>) -> Option<LinkId> {
+        if self.is_mirror() || self.end != End::NotYet || self.closed.is_some() {
+            return None;
+        }
         let slot = self.free_slot()?;
         let id = self.next_id();
         let first_try = match &self.stream {
@@ -300,15 +306,15 @@ impl Group {
         Some(id)
     }
 
-    /// Calls a link that was [wanted](Event::Wanted).
-    pub fn call(&mut self, now: Instant, id: LinkId, setup: LinkSetup) {
+    /// Calls a link that was [wanted](Event::Wanted); false where it is wanted no more.
+    pub fn call(&mut self, now: Instant, id: LinkId, setup: LinkSetup) -> bool {
         let isn = self.stream.as_ref().map(|stream| stream.send.next());
         let (epoch, mode, group_id) = (self.epoch, self.mode, self.id);
-        let Role::Caller { isn: first, entropy } = &self.role else { return };
+        let Role::Caller { isn: first, entropy } = &self.role else { return false };
         let (isn, entropy) = (isn.unwrap_or(*first), Arc::clone(entropy));
-        let Some(member) = self.members.iter_mut().find(|member| member.id == id) else { return };
-        if !matches!(member.phase, Phase::Wanted | Phase::Down(_)) {
-            return;
+        let Some(member) = self.members.iter_mut().find(|member| member.id == id) else { return false };
+        if !matches!(member.phase, Phase::Wanted) {
+            return false;
         }
         let group = Some(GroupInfo {
             id: group_id,
@@ -320,6 +326,7 @@ impl Group {
         (member.peer, member.local_ip, member.socket) = (peer, local_ip, socket);
         let call = Call { id: socket, isn, peer, local_ip, epoch, group, entropy };
         member.phase = Phase::Calling(Box::new(Caller::new(now, call)));
+        true
     }
 
     /// A link that was wanted could not be opened here.
@@ -739,6 +746,10 @@ impl Group {
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let mut parameters = parameters;
         parameters.epoch = epoch;
+        if !first {
+            // Each direction is numbered by the group that sends, whatever the handshake of a later link said.
+            parameters.send_isn = stream.send.first();
+        }
         // All links answer for one play clock, that of the first.
         parameters.peer_latency = stream.negotiated.peer_latency;
         let (begins, first_rtt) = (parameters.send_isn, parameters.first_rtt);
@@ -773,12 +784,17 @@ impl Group {
             report_at: None,
             reported_at: now,
             acks: 0,
+            answers: 0,
             uncompensated: 0,
         };
         if !others {
             // Whatever others carried and nobody acknowledged is this link's now.
-            for (seq, _) in stream.ledger.open() {
-                up.again.insert(seq, seq);
+            let mut seq = stream.ledger.first();
+            while seq.is_before(stream.next_new) {
+                if stream.ledger.get(seq).is_none_or(|fate| !fate.done) {
+                    up.again.insert(seq, seq);
+                }
+                seq = seq.next();
             }
         }
         member.phase = Phase::Up(Box::new(up));
@@ -1084,7 +1100,14 @@ impl Group {
     fn push_event(&mut self, event: Event) {
         if self.events.len() >= EVENTS_MAX {
             let informs = |event: &Event| {
-                !matches!(event, Event::Connected | Event::Wanted(_) | Event::PeerGone(_) | Event::Closed(_))
+                !matches!(
+                    event,
+                    Event::Connected
+                        | Event::Wanted(_)
+                        | Event::LinkDown(..)
+                        | Event::PeerGone(_)
+                        | Event::Closed(_)
+                )
             };
             match self.events.iter().position(informs) {
                 Some(oldest) => drop(self.events.remove(oldest)),

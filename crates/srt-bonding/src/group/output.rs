@@ -13,7 +13,6 @@ use srt_protocol::{
 
 use super::{End, Group, PATIENCE, Role, steer::deadline};
 use crate::{
-    Mode,
     event::Down,
     member::{Member, Phase},
 };
@@ -98,7 +97,7 @@ enum Next {
 
 impl Group {
     fn fill(&mut self, now: Instant, index: usize, batch: &mut TransmitBatch) {
-        let (running, merges) = (self.runs(now), self.merges());
+        let (runs_until, merges) = (self.runs_until(), self.merges());
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
@@ -120,7 +119,10 @@ impl Group {
             return;
         }
         // What is not done with may have to go on this link yet, and then in its place.
-        if let Some((first, last)) = up.mask.poll(now, stream.send.first(), running) {
+        let waits = up.waits_below();
+        let soon = up.mask.next_at(stream.send.first(), true);
+        let running = soon.zip(runs_until).is_some_and(|(soon, until)| soon < until);
+        if !waits && let Some((first, last)) = up.mask.poll(now, stream.send.first(), running) {
             let request = DropRequest { msgno: MsgNumber::CONTROL, first, last };
             up.link.write(now, Control::DropRequest(request), batch.buffer());
             batch.end_datagram();
@@ -192,11 +194,14 @@ impl Group {
         }
     }
 
-    /// Packets of the stream are still to be played, or to be acknowledged.
-    fn runs(&self, now: Instant) -> bool {
-        let Some(stream) = &self.stream else { return false };
-        let latency = stream.negotiated.peer_latency.unwrap_or_default();
-        now < stream.last_new_at + latency + Micros::from_millis(500)
+    /// Until when packets of the stream are still to be played, or to be acknowledged.
+    fn runs_until(&self) -> Option<Instant> {
+        let stream = self.stream.as_ref()?;
+        Some(
+            stream.last_new_at
+                + stream.negotiated.peer_latency.unwrap_or_default()
+                + Micros::from_millis(500),
+        )
     }
 
     fn next_packet(&mut self, now: Instant, index: usize) -> Option<Next> {
@@ -208,6 +213,7 @@ impl Group {
         if has_waited {
             return new.map(Next::New);
         }
+        let mut late = Vec::new();
         while let Some(seq) = up.again.first() {
             let fate = stream.ledger.get(seq);
             let done = fate.is_some_and(|fate| fate.done) || stream.send.packet(seq).is_none();
@@ -222,10 +228,16 @@ impl Group {
             }
             up.again.remove(seq, seq);
             if hopeless && !done && fate.is_none_or(|fate| fate.times == 0) {
-                // It was bound to this link and never left: the ledger must not wait for it.
+                late.push(seq);
+            }
+        }
+        for seq in late {
+            // It was bound to this link alone and never left: the ledger must not wait for it.
+            if !self.members.iter().filter_map(Member::up).any(|up| up.again.contains(seq)) {
                 stream.ledger.give_up(seq);
             }
         }
+        let up = self.members.get_mut(index)?.up_mut()?;
         if let Some(seq) = up.link.peek_resend(now, &stream.send) {
             return Some(Next::Probe(seq));
         }
@@ -272,9 +284,7 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
     let mut at = |at: Option<Instant>, timer: Timer| {
         next = Deadline::earlier(next, at.map(|at| Deadline::new(at, timer)));
     };
-    let running_until = group.stream.as_ref().map(|stream| {
-        stream.last_new_at + stream.negotiated.peer_latency.unwrap_or_default() + Micros::from_millis(500)
-    });
+    let runs_until = group.runs_until();
     for member in &group.members {
         match &member.phase {
             Phase::Down(again) => at(again.filter(|_| group.end == End::NotYet), Timer::Handshake),
@@ -305,21 +315,12 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                 }
                 // Whether the stream runs is judged by when the next repetition would be.
                 let soon = up.mask.next_at(stream.send.first(), true);
-                let runs = soon.zip(running_until).is_some_and(|(soon, until)| soon < until);
-                at(if runs { soon } else { up.mask.next_at(stream.send.first(), false) }, Timer::Transmit);
+                let runs = soon.zip(runs_until).is_some_and(|(soon, until)| soon < until);
+                let tell = if runs { soon } else { up.mask.next_at(stream.send.first(), false) };
+                at(tell.filter(|_| !up.waits_below()), Timer::Transmit);
                 at(up.report_at, Timer::Ack);
                 at(up.health.next_look(up.link.rtt()), Timer::PeerIdle);
                 at(up.capacity.next_timeout(), Timer::Pacing);
-                if group.mode == Mode::Backup && up.carrying {
-                    let after = crate::backup::proven_after(
-                        group.config.group_min_stable_timeout(),
-                        stream.negotiated.peer_latency.unwrap_or(Micros::from_secs(1)),
-                    );
-                    // Once it is proven, others may rest.
-                    let others =
-                        group.members.iter().filter_map(Member::live).filter(|up| up.carrying).count() > 1;
-                    at(others.then(|| up.since + after), Timer::Transmit);
-                }
             }
         }
     }
@@ -331,6 +332,7 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
             at(Some(oldest.origin + threshold + Micros::from_micros(1)), Timer::TooLate);
         }
     }
+    at(group.proven_at, Timer::Transmit);
     at(group.ends_at(), Timer::Close);
     if matches!(group.role, Role::Listener { .. }) {
         at(group.down_since.map(|since| since + PATIENCE), Timer::PeerIdle);

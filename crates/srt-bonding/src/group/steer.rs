@@ -20,7 +20,7 @@ use crate::{
 
 /// A link that has come back is tried for this long at least, and has to have answered so often.
 const PROBATION: Micros = Micros::from_secs(1);
-const PROBATION_ACKS: u64 = 10;
+const PROBATION_ANSWERS: u64 = 10;
 /// What is sent again leaves at least this fast, in bytes per second, and at twice the rate of the stream.
 const AGAIN_LEAST: u64 = 250_000;
 /// Bytes of a packet, about.
@@ -74,11 +74,11 @@ impl Group {
                 }
                 let balancing = self.mode == Mode::Balancing;
                 if changed && unstable.is_none() && balancing {
-                    (up.probation, up.acks) = (Some(now), 0);
+                    (up.probation, up.answers) = (Some(now), 0);
                 }
                 let proven = up.probation.is_some_and(|since| {
                     now.saturating_since(since) >= PROBATION
-                        && up.acks >= PROBATION_ACKS
+                        && up.answers >= PROBATION_ANSWERS
                         && unstable.is_none()
                 });
                 if proven {
@@ -122,12 +122,19 @@ impl Group {
             }
         };
         let mut changed = false;
+        let after = proven_after(self.config.group_min_stable_timeout(), latency);
         for (&index, carry) in live.iter().zip(carry) {
             changed |= self.set_carrying(now, index, carry);
         }
         if changed {
             self.set_rates(now);
         }
+        let carrying = self.members.iter().filter_map(Member::live).filter(|up| up.carrying).count();
+        let main = self.members.iter().filter(|member| Some(member.id) == self.main).find_map(Member::live);
+        self.proven_at = main
+            .filter(|up| self.mode == Mode::Backup && carrying > 1 && up.health.unstable().is_none())
+            .map(|up| up.since + after)
+            .filter(|&at| at > now);
     }
 
     fn candidate(&self, index: usize) -> Option<Candidate> {

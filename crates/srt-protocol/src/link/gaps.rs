@@ -119,7 +119,7 @@ impl Gaps {
     /// The first packet of a link that joined others is `seq`: the link begins where its peer stands, not where the handshake said.
     pub(crate) fn settle(&mut self, seq: SeqNumber) {
         if self.packets == 0 && seq.is_before(self.next) {
-            self.next = seq;
+            (self.next, self.floor) = (seq, seq);
         }
     }
 

@@ -107,7 +107,7 @@ fn run(args: &Args) -> Result<(), Fault> {
             let links = ways.iter().map(|way| {
                 let to = way.emulator.as_ref().map_or(way.to, Emulator::local_addr);
                 let link = GroupLink::to(to).weight(way.weight);
-                way.from.map_or(link.clone(), |from| link.from(from))
+                way.from.map_or_else(|| link.clone(), |from| link.clone().from(from))
             });
             let mode = match args.mode {
                 Mode::Broadcast => GroupMode::Broadcast,

@@ -86,8 +86,13 @@ impl Bond {
     }
 
     /// Calls a link whose port is open.
-    pub(super) fn call(&mut self, now: Instant, link: LinkId, socket: SocketId, peer: SocketAddr) {
-        self.group.call(now, link, LinkSetup { socket, peer, local_ip: None });
+    pub(super) fn call(&mut self, now: Instant, link: LinkId, socket: SocketId, peer: SocketAddr) -> bool {
+        self.group.call(now, link, LinkSetup { socket, peer, local_ip: None })
+    }
+
+    /// A link will not be called again.
+    pub(super) fn forget(&mut self, link: LinkId) {
+        self.plans.retain(|plan| plan.0 != link);
     }
 
     /// Tells the application what has happened.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use srt_bonding::{Event as GroupEvent, LinkId};
+use srt_bonding::{Down as LinkDown, Event as GroupEvent, LinkId};
 use srt_protocol::{
     config::{ConfigError, OptionValue, SocketOption},
     connection::{Connection, ConnectionError, Event, Negotiated, RecvError, SendError, State},
@@ -383,6 +383,9 @@ impl Carried {
                 GroupEvent::LinkDown(link, reason) => {
                     tracing::info!(%id, %link, %reason, "link down");
                     tools.closed.extend(bond.close(*link));
+                    if *reason == LinkDown::Removed {
+                        bond.forget(*link);
+                    }
                 }
                 GroupEvent::LinkUp(link) => tracing::info!(%id, %link, "link up"),
                 GroupEvent::PeerGone(reason) => self.handover.set_ending(*reason, &mut tools.calls),

@@ -15,6 +15,7 @@ use srt_bonding::{GroupSetup, Mode};
 use srt_io::Poller;
 use srt_protocol::{
     connection::CallerSetup,
+    packet::GroupInfo,
     time::{Instant, Micros},
     types::SeqNumber,
 };
@@ -211,7 +212,8 @@ impl Runtime {
         options.check()?;
         let config = options.config().clone();
         let inbox = self.alive()?.into_iter().next().ok_or(Error::RuntimeDown)?;
-        let (id, isn) = (random_u32()?, SeqNumber::new(random_u32()?));
+        let id = (random_u32()? | GroupInfo::ID_BIT) & !(1 << 31);
+        let isn = SeqNumber::new(random_u32()?);
         let setup = GroupSetup { config: config.clone(), mode, id, isn, entropy: Arc::new(System) };
         let peer = links.iter().find_map(|link| match link.target {
             Target::Known(addr) => Some(addr),

@@ -591,7 +591,11 @@ impl Worker {
         wire.endpoint.register(socket, peer);
         wire.add(socket, key);
         bond.open(link, socket, port, lease);
-        bond.call(now, link, socket, peer);
+        if !bond.call(now, link, socket, peer) {
+            // It was taken out, or the group began to end, while the port was being opened.
+            self.tools.closed.extend(bond.close(link));
+            self.serve_links();
+        }
     }
 
     /// The group of this worker that mirrors the one a caller names.
