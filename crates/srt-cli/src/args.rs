@@ -221,7 +221,7 @@ pub(crate) struct SendArgs {
     pub(crate) input: String,
     /// Where to: srt://HOST:PORT calls, srt://:PORT waits for a caller; several are the links of one group
     ///
-    /// Each further address is one more link, by which the same stream goes. It may have of its own: weight=N, bind=ADDRESS[:PORT]
+    /// Each further address is one more link, by which the same stream goes. It may have of its own: weight=N, bind=ADDRESS or bind=ADDRESS:PORT
     /// (a local address), adapter=INTERFACE or adapter=ADDRESS, passphrase= and what else belongs to a link. Options of the
     /// stream, such as latency= and streamid=, stand in the first address. Several places to listen serve one stream, by
     /// whichever of them the links of a caller come.

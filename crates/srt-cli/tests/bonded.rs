@@ -168,13 +168,11 @@ fn nothing_is_lost_when_a_link_of_a_broadcast_group_dies() {
 }
 
 #[test]
-#[ignore = "srt-bonding does not send again what was on its way when the link fell silent"]
 fn nothing_is_lost_when_the_main_link_of_a_backup_group_dies() {
     survives("backup");
 }
 
 #[test]
-#[ignore = "srt-bonding does not send again what was on its way when the link fell silent"]
 fn nothing_is_lost_when_a_link_of_a_balancing_group_dies() {
     survives("balancing");
 }

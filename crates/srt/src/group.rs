@@ -104,7 +104,7 @@ pub struct SrtGroup {
 impl SrtGroup {
     /// Calls on all links, and waits for the first that comes to be. The others follow in the background.
     ///
-    /// A peer that does not know groups is served all the same, over one link at a time: [`GroupEvent::PeerWithoutGroups`] tells.
+    /// A peer that does not know groups is served all the same, over one link at a time: [`GroupEvent::PeerWithoutGroups`](crate::GroupEvent::PeerWithoutGroups) tells.
     ///
     /// # Errors
     /// [`Error::Connect`] with the reason of the first link if none comes to be; [`Error::Config`], [`Error::Start`];
