@@ -141,7 +141,7 @@ Examples:
 const DEMO_EXAMPLES: &str = "\
 Examples:
   srt demo
-  srt demo --group balancing --duration 1m
+  srt demo --group broadcast --duration 1m
   srt demo --group backup --loss 5% --latency 1s --seed 7
   srt demo --rate 20M --link rate=15Mbps,delay=20ms --link rate=12Mbps,delay=40ms,loss=1%,outage=5s+2s --json";
 
@@ -305,7 +305,7 @@ pub(crate) struct ImpairArgs {
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// Which link carries what
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = Bonding::Broadcast)]
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Bonding::Balancing)]
     pub(crate) group: Bonding,
     /// How long the stream lasts
     #[arg(short = 't', long, value_name = "TIME", default_value = "20s", value_parser = some_time, allow_hyphen_values = true)]

@@ -394,7 +394,7 @@ mod tests {
     fn a_whole_stream_is_told_as_whole_and_what_the_links_alone_lost_beside_it() {
         let said = words(&story());
         for part in [
-            "  offered    100 packets (131.6 kB, 105.2 kb/s)\n",
+            "  offered    100 packets (131.6 kB, 105.3 kb/s)\n",
             "  delivered  100, each once, in order and undamaged\n",
             "  lost       0 to the viewer\n",
             "  delay      722.0 ms in the middle, 99 % within 4.0 ms of the fastest, at most 725.0 ms: steady\n",
