@@ -307,7 +307,7 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                 let soon = up.mask.next_at(stream.send.first(), true);
                 let runs = soon.zip(running_until).is_some_and(|(soon, until)| soon < until);
                 at(if runs { soon } else { up.mask.next_at(stream.send.first(), false) }, Timer::Transmit);
-                at(up.report_at, Timer::Ack);
+                at(up.report_at.filter(|_| group.merges()), Timer::Ack);
                 at(up.health.next_look(up.link.rtt()), Timer::PeerIdle);
                 at(up.capacity.next_timeout(), Timer::Pacing);
                 if group.mode == Mode::Backup && up.carrying {
