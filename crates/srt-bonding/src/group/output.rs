@@ -310,14 +310,22 @@ pub(super) fn next_timeout(group: &Group) -> Option<Deadline> {
                 at(up.report_at.filter(|_| group.merges()), Timer::Ack);
                 at(up.health.next_look(up.link.rtt()), Timer::PeerIdle);
                 at(up.capacity.next_timeout(), Timer::Pacing);
-                if group.mode == Mode::Backup && up.carrying {
+                if group.mode == Mode::Backup
+                    && up.carrying
+                    && group.main == Some(member.id)
+                    && up.health.unstable().is_none()
+                    && group.peer.is_none_or(|peer| peer.groups)
+                {
                     let after = crate::backup::proven_after(
                         group.config.group_min_stable_timeout(),
                         stream.negotiated.peer_latency.unwrap_or(Micros::from_secs(1)),
                     );
-                    // Once it is proven, others may rest.
-                    let others =
-                        group.members.iter().filter_map(Member::live).filter(|up| up.carrying).count() > 1;
+                    // Once it is proven, others may rest, but for a better one that is in doubt.
+                    let others = group.members.iter().filter(|other| other.id != member.id).any(|other| {
+                        other.live().is_some_and(|up| {
+                            up.carrying && !(up.health.unstable().is_some() && other.weight > member.weight)
+                        })
+                    });
                     at(others.then(|| up.since + after), Timer::Transmit);
                 }
             }
