@@ -1,4 +1,4 @@
-//! What the fuzz targets share: how bytes become packets, and the two scenarios that drive whole state machines.
+//! What the fuzz targets share: how bytes become packets, and the scenarios that drive whole state machines.
 //!
 //! A target proves two things of whatever it is fed: nothing panics, and nothing grows beyond its bound. Each also
 //! asserts what its subject promises, so that a run finds wrong answers and not only crashes.
@@ -6,6 +6,7 @@
 pub mod connection;
 mod counting;
 pub mod endpoint;
+pub mod group;
 pub mod keys;
 pub mod wire;
 
@@ -28,6 +29,9 @@ pub unsafe extern "C" fn play(bytes: *const u8, len: usize) -> bool {
     let Ok(endpoint) = endpoint::Scenario::arbitrary_take_rest(Unstructured::new(bytes)) else {
         return false;
     };
+    let Ok(group) = group::Scenario::arbitrary_take_rest(Unstructured::new(bytes)) else {
+        return false;
+    };
     endpoint.play();
-    connection.play()
+    group.play() | connection.play()
 }
