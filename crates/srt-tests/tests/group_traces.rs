@@ -38,7 +38,6 @@ struct Case {
     /// Weights of the links, in the order in which they were called.
     weights: &'static [u16],
     passphrase: Option<&'static str>,
-    stream_id: &'static str,
 }
 
 const BROADCAST: Case = Case {
@@ -49,7 +48,6 @@ const BROADCAST: Case = Case {
     messages: 144,
     weights: &[0, 0],
     passphrase: None,
-    stream_id: "",
 };
 const BACKUP: Case = Case {
     name: "group-backup",
@@ -65,7 +63,6 @@ const ENCRYPTED: Case = Case {
     name: "group-encrypted",
     text: include_str!("traces/group-encrypted.trace"),
     passphrase: Some("bonding-trace-key"),
-    stream_id: "#!::r=cam,m=publish",
     ..BROADCAST
 };
 const LISTENER_SENDS: Case = Case {
@@ -675,8 +672,8 @@ impl Replay {
     /// From the moment a message was given to libsrt to that at which we hand it out.
     fn assert_constant_delay(&self, name: &str) {
         let delay = |&(_, sent, at): &(u64, u64, Instant)| at.as_micros().wrapping_sub(sent).cast_signed();
-        let (shortest, longest) =
-            (self.received.iter().map(delay).min().unwrap(), self.received.iter().map(delay).max().unwrap());
+        let shortest = self.received.iter().map(delay).min().unwrap_or_default();
+        let longest = self.received.iter().map(delay).max().unwrap_or_default();
         assert!(longest - shortest < 1_000, "{name}: delays differ by {} µs", longest - shortest);
     }
 
