@@ -93,6 +93,8 @@ pub(crate) struct Up {
     /// Full ACKs seen since it came up, and since its probation began.
     pub(crate) acks: u64,
     pub(crate) answers: u64,
+    /// By how much the stamps of ACKACKs are shifted, in µs, once that is known.
+    pub(crate) shift: Option<i64>,
     /// ACKACKs that went with an unshifted stamp and are still to be made up for.
     pub(crate) uncompensated: u32,
 }

@@ -213,22 +213,26 @@ impl Group {
                 }
             }
             if masks {
-                // The peer takes an ACKACK that comes by a longer way for a clock that is behind.
-                let rtt = up.link.rtt().smoothed();
+                // The peer takes an ACKACK that comes by a longer way, or waited in a queue, for a clock that is behind.
+                let queue = up.capacity.queueing_now(now).as_micros().cast_signed();
+                let way = up.capacity.base_delay() * 2;
                 let reference = stream.reference_rtt.get_or_insert((id, None));
                 if up.acks == COMPENSATE_AFTER && reference.0 == id {
-                    reference.1 = Some(rtt);
+                    reference.1 = Some(way);
                 }
-                let known = reference.1.filter(|_| up.acks >= COMPENSATE_AFTER && reference.0 != id);
-                match known {
-                    Some(first) => {
-                        let shift = (rtt.as_micros().cast_signed() - first.as_micros().cast_signed()) / 2;
+                if reference.0 == id {
+                    up.link.set_ackack_shift(queue);
+                } else {
+                    let known = reference.1.filter(|_| up.acks >= COMPENSATE_AFTER);
+                    if let Some(first) = known {
+                        let longer = (way.as_micros().cast_signed() - first.as_micros().cast_signed()) / 2;
+                        let shift = *up.shift.get_or_insert(longer);
                         let twice = up.uncompensated > 0;
                         up.uncompensated = up.uncompensated.saturating_sub(1);
-                        up.link.set_ackack_shift(if twice { shift * 2 } else { shift });
+                        up.link.set_ackack_shift(queue + if twice { shift * 2 } else { shift });
+                    } else {
+                        up.uncompensated += 1;
                     }
-                    None if reference.0 != id => up.uncompensated += 1,
-                    None => {}
                 }
             }
         }

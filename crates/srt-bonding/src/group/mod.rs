@@ -785,6 +785,7 @@ impl Group {
             reported_at: now,
             acks: 0,
             answers: 0,
+            shift: None,
             uncompensated: 0,
         };
         if !others {
