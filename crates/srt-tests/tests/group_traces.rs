@@ -38,6 +38,7 @@ struct Case {
     /// Weights of the links, in the order in which they were called.
     weights: &'static [u16],
     passphrase: Option<&'static str>,
+    stream_id: &'static str,
 }
 
 const BROADCAST: Case = Case {
@@ -48,6 +49,7 @@ const BROADCAST: Case = Case {
     messages: 144,
     weights: &[0, 0],
     passphrase: None,
+    stream_id: "",
 };
 const BACKUP: Case = Case {
     name: "group-backup",
@@ -63,6 +65,7 @@ const ENCRYPTED: Case = Case {
     name: "group-encrypted",
     text: include_str!("traces/group-encrypted.trace"),
     passphrase: Some("bonding-trace-key"),
+    stream_id: "#!::r=cam,m=publish",
     ..BROADCAST
 };
 const LISTENER_SENDS: Case = Case {
@@ -586,6 +589,7 @@ struct Replay {
     called: BTreeMap<LinkId, u8>,
     cookies: BTreeMap<u8, u32>,
     mirror_id: u32,
+    stream_id: &'static str,
     links: BTreeMap<u8, Seen>,
     counters: BTreeMap<u8, LinkCounters>,
     /// What the endpoint said to conclusions.
@@ -653,6 +657,7 @@ impl Replay {
             called: BTreeMap::new(),
             cookies: BTreeMap::new(),
             mirror_id: trace.group_id(Way::ToCaller),
+            stream_id: case.stream_id,
             links: BTreeMap::new(),
             counters: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -672,8 +677,8 @@ impl Replay {
     /// From the moment a message was given to libsrt to that at which we hand it out.
     fn assert_constant_delay(&self, name: &str) {
         let delay = |&(_, sent, at): &(u64, u64, Instant)| at.as_micros().wrapping_sub(sent).cast_signed();
-        let shortest = self.received.iter().map(delay).min().unwrap_or_default();
-        let longest = self.received.iter().map(delay).max().unwrap_or_default();
+        let delays = || self.received.iter().map(delay);
+        let (shortest, longest) = (delays().min().unwrap_or_default(), delays().max().unwrap_or_default());
         assert!(longest - shortest < 1_000, "{name}: delays differ by {} µs", longest - shortest);
     }
 
@@ -718,6 +723,7 @@ impl Replay {
     fn listen(&mut self) {
         while let Some(incoming) = self.endpoint.poll_incoming() {
             let link = link_at(incoming.peer);
+            assert_eq!(incoming.stream_id, self.stream_id.as_bytes(), "every member says it");
             let group = self.group.get_or_insert_with(|| {
                 let mirror = Group::mirror(self.now, self.config.clone(), self.mirror_id, &incoming);
                 mirror.expect("it names a group")
