@@ -310,7 +310,7 @@ pub(crate) struct DemoArgs {
     /// How long the stream lasts
     #[arg(short = 't', long, value_name = "TIME", default_value = "20s", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) duration: Duration,
-    /// Bit rate of the stream; balancing: 7M, more than any of the links could carry alone, else 3M, which each can
+    /// Bit rate of the stream; balancing: 6.5M, more than any of the links could carry alone, else 3M, which each can
     #[arg(long, value_name = "RATE", value_parser = parse_rate, allow_hyphen_values = true)]
     pub(crate) rate: Option<u64>,
     /// A link of your own instead of the three: a profile as for srt impair; repeat it for more
@@ -322,7 +322,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share, allow_hyphen_values = true)]
     pub(crate) loss: Option<f64>,
     /// Time SRT may take to recover what was lost
-    #[arg(long, value_name = "TIME", default_value = "700ms", value_parser = parse_span, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "800ms", value_parser = parse_span, allow_hyphen_values = true)]
     pub(crate) latency: Duration,
     /// The same seed gives the links the same luck
     #[arg(long, default_value_t = 1, allow_hyphen_values = true)]

@@ -91,7 +91,7 @@ impl Links {
 pub(super) const fn usual_rate(group: Bonding) -> u64 {
     match group {
         Bonding::Broadcast | Bonding::Backup => 3_000_000,
-        Bonding::Balancing => 7_000_000,
+        Bonding::Balancing => 6_500_000,
     }
 }
 
