@@ -37,7 +37,7 @@ fn stream(mode: &str, what: Break, six: bool) {
         let Some(lab) = Lab::or_skip(&[LinkSpec::default(); 2]) else { return };
         let srt = Program::at(env!("CARGO_BIN_EXE_srt_command"));
         let from = format!("srt://:{PORT}?latency={LATENCY_MS}");
-        let from_six = format!("srt://[::]:{PORT_SIX}?latency={LATENCY_MS}&ipv6only=1");
+        let from_six = format!("srt://[::]:{PORT_SIX}?latency={LATENCY_MS}&ipv6only=1&mode=listener");
         let six = six && lab.at6(End::B, 1, PORT_SIX).is_some();
         let words = if six {
             vec!["receive", &from, &from_six, "test://"]
