@@ -54,18 +54,21 @@ fn stream(mode: &str, what: Break, six: bool) {
         let words = ["send", STREAM.0, &to(0, 2), &to(1, 1), "--group", mode];
         let mut sender = lab.start(End::A, &srt, words).unwrap();
         let give_up = Instant::now() + PATIENCE;
-        while lab.traffic(End::B, 0).unwrap().received_bytes < STREAM_BYTES / 6 {
-            assert!(Instant::now() < give_up, "nothing comes over link 0:\n{sender}\n{receiver}");
+        let came = |link| lab.traffic(End::B, link).unwrap().received_bytes;
+        while came(0) + came(1) < STREAM_BYTES / 6 {
+            assert!(Instant::now() < give_up, "the stream does not come:\n{sender}\n{receiver}");
             thread::sleep(Duration::from_millis(5));
         }
+        // The one that carries the stream, or most of it.
+        let (broken, other) = if came(0) >= came(1) { (0, 1) } else { (1, 0) };
         let began = Instant::now();
         match what {
-            Break::Near => lab.cut(0, End::A).unwrap(),
-            Break::Far => lab.cut(0, End::B).unwrap(),
-            Break::Silence => lab.silence(0).unwrap(),
+            Break::Near => lab.cut(broken, End::A).unwrap(),
+            Break::Far => lab.cut(broken, End::B).unwrap(),
+            Break::Silence => lab.silence(broken).unwrap(),
         }
         thread::sleep(Duration::from_millis(1_500));
-        lab.restore(0).unwrap();
+        lab.restore(broken).unwrap();
         if began.elapsed() > Duration::from_secs(4) {
             eprintln!("once more: the break has lasted {:?}, this machine is busy", began.elapsed());
             continue;
@@ -74,8 +77,7 @@ fn stream(mode: &str, what: Break, six: bool) {
         assert!(status.success(), "{sender}");
         let (status, _) = receiver.wait().unwrap();
         assert!(status.success() && receiver.stderr().contains(STREAM.1), "{receiver}\n{sender}");
-        let other = lab.traffic(End::B, 1).unwrap();
-        assert!(other.received_bytes > STREAM_BYTES / 6, "the other link has carried the stream: {other:?}");
+        assert!(came(other) > STREAM_BYTES / 8, "the other link has carried {} bytes", came(other));
         return;
     }
     eprintln!("skipped: this machine is too busy for a break of 1.5 s");
