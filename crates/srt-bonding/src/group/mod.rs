@@ -741,7 +741,7 @@ impl Group {
             self.start_stream(now, &negotiated, arrival, timestamp);
         }
         let others = self.members.iter().any(|member| member.live().is_some());
-        let (masks, config, epoch) = (self.masks(), self.config.clone(), self.epoch);
+        let (masks, shares, config, epoch) = (self.masks(), self.shares(), self.config.clone(), self.epoch);
         let min_timeout = config.group_min_stable_timeout();
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let mut parameters = parameters;
@@ -767,7 +767,7 @@ impl Group {
             link,
             carrying: false,
             since: now,
-            probation: (!first && others && member.ups > 0).then_some(now),
+            probation: (shares && others && member.ups > 0).then_some(now),
             cursor: stream.next_new,
             again: SeqRanges::new(),
             again_pacing: TokenBucket::new(now, None),
@@ -913,7 +913,13 @@ impl Group {
         {
             self.down_since = Some(now);
             self.push_event(Event::AllDown);
-            let ended = matches!(reason, Down::PeerShutdown);
+            // The peer has ended the group, and not one link of it while others wait to be called again.
+            let ended = reason == Down::PeerShutdown
+                && self
+                    .members
+                    .iter()
+                    .filter(|member| member.ours)
+                    .all(|member| member.ups == 0 || member.down == Some(Down::PeerShutdown));
             if ended || matches!(self.end, End::Closing(_)) && !matches!(self.role, Role::Caller { .. }) {
                 self.peer_is_gone(
                     now,

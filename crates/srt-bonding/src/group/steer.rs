@@ -268,7 +268,7 @@ impl Group {
         let mut ways: Vec<(u8, Instant, usize)> = Vec::new();
         for (index, member) in self.members.iter().enumerate() {
             let Some(up) = member.live() else { continue };
-            if up.again.contains(seq) {
+            if up.again.contains(seq) && up.health.unstable().is_none() {
                 return; // it is about to leave
             }
             let at = up.delivers_at(now, len);
