@@ -22,8 +22,8 @@ struct Args {
     /// What to do.
     #[arg(value_enum)]
     role: Role,
-    /// Where: HOST:PORT[,weight=N][,from=IP:PORT][,then=SECONDS/PROFILE]...[,PROFILE]; a caller puts an emulator that does what
-    /// PROFILE says before it. A listener listens on each.
+    /// Where: `HOST:PORT,weight=N,from=IP:PORT,then=SECONDS/PROFILE,PROFILE`, all but the first optional. A caller puts an emulator
+    /// that does what PROFILE says before it. A listener listens on each.
     #[arg(required = true)]
     places: Vec<String>,
     /// Which link carries what.
