@@ -265,7 +265,8 @@ fn send(args: &Args, socket: &SrtSocket) -> Result<(), Fault> {
         let due = begun + period.mul_f64(number as f64);
         let now = Instant::now();
         if due > now {
-            thread::sleep((due - now).min(Duration::from_millis(20)));
+            // A millisecond worth of messages at a time, as an encoder gives them.
+            thread::sleep((due - now).clamp(Duration::from_millis(1), Duration::from_millis(20)));
             continue;
         }
         message[..8].copy_from_slice(&number.to_be_bytes());
