@@ -366,7 +366,7 @@ impl Endpoint {
         terms: LinkTerms,
     ) -> Result<AcceptedLink, AcceptError> {
         let key = (incoming.peer, incoming.peer_id);
-        let waiting = self.waiting.remove(&key).ok_or(AcceptError::Gone)?;
+        let waiting = self.take_waiting(key).ok_or(AcceptError::Gone)?;
         let request = &waiting.request;
         let agreed = waiting.offer.parameters.ok_or(RejectReason::Rogue).and_then(|parameters| {
             let congestion = waiting.offer.congestion.as_deref();
@@ -437,7 +437,7 @@ impl Endpoint {
     /// Rejects a caller, and tells it why.
     pub fn reject(&mut self, now: Instant, incoming: &Incoming, reason: RejectReason) {
         let key = (incoming.peer, incoming.peer_id);
-        if let Some(waiting) = self.waiting.remove(&key) {
+        if let Some(waiting) = self.take_waiting(key) {
             self.remember_rejection(now, key, reason);
             self.answer_rejection(key.0, waiting.local_ip, &waiting.request, reason);
         }
@@ -478,6 +478,13 @@ impl Endpoint {
     }
 
     // ---- steps -------------------------------------------------------------------------------------------------
+
+    /// A caller is decided on: it waits no more, nor is anybody asked about it again.
+    fn take_waiting(&mut self, key: CallerKey) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&key)?;
+        self.incoming.retain(|incoming| (incoming.peer, incoming.peer_id) != key);
+        Some(waiting)
+    }
 
     fn handle_handshake(
         &mut self,
