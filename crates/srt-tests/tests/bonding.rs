@@ -170,6 +170,8 @@ fn three_links_carry_what_none_could() {
             let outcome = run(seed, plan);
             check_whole(&outcome);
             assert!(outcome.overhead() < 1.08, "{}", outcome.overhead());
+            // An encoder is told what the links turned out to carry: more than 8 of 12 Mb/s.
+            assert!(saw(&outcome, |event| matches!(event, Event::SafeRate(rate) if *rate > 1_000_000)));
         }
     }
 }

@@ -239,11 +239,7 @@ impl Group {
         let Some(next) = news else { return };
         stream.ledger.on_acknowledged(before, next, slot);
         stream.last_progress_at = now;
-        let first = stream.ledger.settle();
-        if first.is_after(stream.send.first()) {
-            stream.send.release(first);
-            self.on_released(now, first);
-        }
+        self.settle(now);
     }
 
     /// The peer says what has come of the stream, by whichever link.
@@ -270,11 +266,10 @@ impl Group {
             from = if from.is_before(last.next()) { last.next() } else { from };
         }
         stream.ledger.on_delivered(from, report.end);
-        let first = stream.ledger.settle();
-        if first.is_after(stream.send.first()) {
+        if self.settle(now)
+            && let Some(stream) = &mut self.stream
+        {
             stream.last_progress_at = now;
-            stream.send.release(first);
-            self.on_released(now, first);
         }
         for (seq, slot, age) in overdue {
             // A report cannot know of what left less than a round trip ago.

@@ -454,6 +454,7 @@ impl Group {
         let dropped = self.give_up_late(now);
         self.on_dropped(dropped);
         self.steer(now);
+        self.tell_safe_rate();
         self.go_on_ending(now);
     }
 
@@ -1050,6 +1051,18 @@ impl Group {
         stream.ledger.release(next);
         self.on_released(now, next);
         dropped
+    }
+
+    /// Lets go of what is done with at the beginning of the stream; true where that was anything.
+    fn settle(&mut self, now: Instant) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let first = stream.ledger.settle();
+        let moved = first.is_after(stream.send.first());
+        if moved {
+            stream.send.release(first);
+            self.on_released(now, first);
+        }
+        moved
     }
 
     /// Everything before `next` is done with.

@@ -106,25 +106,24 @@ impl Group {
         let Some(stream) = &self.stream else { return };
         let latency = stream.negotiated.peer_latency.unwrap_or(Micros::from_secs(1));
         let single = self.peer.is_some_and(|peer| !peer.groups);
-        let live: Vec<usize> =
-            (0..self.members.len()).filter(|&index| self.members[index].live().is_some()).collect();
-        let carry: Vec<bool> = match self.mode {
-            _ if single => live.iter().map(|_| true).collect(),
-            Mode::Broadcast => live.iter().map(|_| true).collect(),
-            Mode::Balancing => live.iter().map(|_| false).collect(),
-            Mode::Backup => {
-                let candidates: Vec<Candidate> =
-                    live.iter().filter_map(|&index| self.candidate(index)).collect();
-                let after = proven_after(self.config.group_min_stable_timeout(), latency);
-                let (main, carry) = choose(now, &candidates, after);
-                self.note_main(main);
-                carry
-            }
-        };
-        let mut changed = false;
         let after = proven_after(self.config.group_min_stable_timeout(), latency);
-        for (&index, carry) in live.iter().zip(carry) {
-            changed |= self.set_carrying(now, index, carry);
+        let mut changed = false;
+        if self.mode == Mode::Backup && !single {
+            let live: Vec<usize> =
+                (0..self.members.len()).filter(|&index| self.members[index].live().is_some()).collect();
+            let candidates: Vec<Candidate> = live.iter().filter_map(|&index| self.candidate(index)).collect();
+            let (main, carry) = choose(now, &candidates, after);
+            self.note_main(main);
+            for (&index, carry) in live.iter().zip(carry) {
+                changed |= self.set_carrying(now, index, carry);
+            }
+        } else {
+            let carry = single || self.mode == Mode::Broadcast;
+            for index in 0..self.members.len() {
+                if self.members[index].live().is_some_and(|up| up.carrying != carry) {
+                    changed |= self.set_carrying(now, index, carry);
+                }
+            }
         }
         if changed {
             self.set_rates(now);
@@ -199,6 +198,10 @@ impl Group {
             let waiting = up.again.len() as u64 * FULL_PACKET * 4_000_000 / latency.as_micros().max(1);
             up.again_pacing.set_rate(now, (!up.limited).then_some((input * 2).max(waiting).max(AGAIN_LEAST)));
         }
+    }
+
+    /// Tells what an encoder may send, where that has changed by a tenth.
+    pub(super) fn tell_safe_rate(&mut self) {
         let payload = |rate: u64| rate - rate * (HEADER_SIZE + UDP_IP_OVERHEAD) as u64 / 1_360;
         let safe = self.members.iter().filter_map(Member::live).filter(|up| up.is_trusted());
         let safe: u64 = match self.mode {

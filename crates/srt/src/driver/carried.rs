@@ -79,6 +79,14 @@ pub(super) struct Tools {
 }
 
 impl Machine {
+    /// The worker's place of the first, second, … port that it sends by.
+    pub(super) fn port(&self, index: usize) -> Option<u32> {
+        match self {
+            Self::One { port, .. } => (index == 0).then_some(*port),
+            Self::Many(bond) => bond.ways.get(index).map(|way| way.port),
+        }
+    }
+
     pub(super) fn handle_datagram(&mut self, now: Instant, socket: SocketId, datagram: &[u8]) {
         match self {
             Self::One { connection, .. } => connection.handle_datagram(now, datagram),

@@ -341,14 +341,10 @@ impl Worker {
             }
         };
         self.timers.set(key, next);
-        match &self.carried.get(key).map(|carried| &carried.machine) {
-            Some(Machine::One { port, .. }) => self.note_unsent(*port),
-            Some(Machine::Many(bond)) => {
-                for port in bond.ways.iter().map(|way| way.port).collect::<Vec<_>>() {
-                    self.note_unsent(port);
-                }
-            }
-            None => {}
+        let mut index = 0;
+        while let Some(port) = self.carried.get(key).and_then(|carried| carried.machine.port(index)) {
+            self.note_unsent(port);
+            index += 1;
         }
         self.serve_links();
     }
