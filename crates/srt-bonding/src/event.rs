@@ -46,6 +46,16 @@ pub enum Event {
     Closed(ConnectionError),
 }
 
+impl Event {
+    /// It may be forgotten where nobody asks for long: nothing has to be done for it.
+    pub(crate) const fn informs(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connected | Self::Wanted(_) | Self::LinkDown(..) | Self::PeerGone(_) | Self::Closed(_)
+        )
+    }
+}
+
 /// Why a link is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]

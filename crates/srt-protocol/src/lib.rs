@@ -14,6 +14,8 @@
 //! | [`entropy`] | where randomness comes from |
 //! | [`congestion`] | how fast to send |
 //! | [`connection`] | a stream over one link |
+//! | [`ending`] | when a stream ends, and what is too late |
+//! | [`events`] | what waits to be told |
 //! | [`stats`] | what is counted |
 //!
 //! A caller and a listener, with the wire between them played by two loops:
@@ -63,8 +65,10 @@
 pub mod config;
 pub mod congestion;
 pub mod connection;
+pub mod ending;
 pub mod endpoint;
 pub mod entropy;
+pub mod events;
 pub mod handshake;
 pub mod link;
 pub mod packet;

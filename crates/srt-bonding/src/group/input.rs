@@ -96,7 +96,7 @@ impl Group {
                 return;
             }
             self.peer = Some(Peer { id: 0, merges: false, shares: false, groups: false });
-            self.push_event(Event::PeerWithoutGroups);
+            self.events.push(Event::PeerWithoutGroups);
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other != index {
                     match member.phase {
@@ -170,7 +170,7 @@ impl Group {
                 }
             }
             Control::Shutdown => self.link_down(now, index, Down::PeerShutdown),
-            Control::PeerError(code) => self.push_event(Event::PeerError(*code)),
+            Control::PeerError(code) => self.events.push(Event::PeerError(*code)),
             Control::UserDefined { subtype: STREAM_REPORT, content, .. }
                 if self.peer.is_some_and(|peer| peer.merges) =>
             {

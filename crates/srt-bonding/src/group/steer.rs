@@ -54,7 +54,7 @@ impl Group {
         match &mut member.phase {
             Phase::Down(Some(at)) if *at <= now && !ending => {
                 member.phase = Phase::Wanted;
-                self.push_event(Event::Wanted(id));
+                self.events.push(Event::Wanted(id));
             }
             Phase::Calling(caller) => {
                 if now >= caller.gives_up_at(member.config.as_deref().unwrap_or(&self.config)) {
@@ -85,7 +85,7 @@ impl Group {
                     up.probation = None;
                 }
                 if changed {
-                    self.push_event(match unstable {
+                    self.events.push(match unstable {
                         Some(why) => Event::LinkUnstable(id, why),
                         None => Event::LinkStable(id),
                     });
@@ -94,7 +94,7 @@ impl Group {
                     }
                 }
                 if proven && balancing {
-                    self.push_event(Event::LinkActive(id));
+                    self.events.push(Event::LinkActive(id));
                 }
             }
             Phase::Down(_) | Phase::Wanted | Phase::Declining(..) => {}
@@ -153,7 +153,7 @@ impl Group {
             && self.main != Some(main)
         {
             let before = self.main.replace(main);
-            self.push_event(Event::Switched(before, main));
+            self.events.push(Event::Switched(before, main));
         }
     }
 
@@ -177,7 +177,7 @@ impl Group {
                 }
             }
         }
-        self.push_event(if carrying { Event::LinkActive(id) } else { Event::LinkIdle(id) });
+        self.events.push(if carrying { Event::LinkActive(id) } else { Event::LinkIdle(id) });
         true
     }
 
@@ -214,7 +214,7 @@ impl Group {
         let safe = payload(safe);
         if safe.abs_diff(self.told_rate) > self.told_rate / 10 {
             self.told_rate = safe;
-            self.push_event(Event::SafeRate(safe));
+            self.events.push(Event::SafeRate(safe));
         }
     }
 

@@ -61,7 +61,7 @@ fn on_control(connection: &mut Connection, now: Instant, packet: &ControlPacket<
             }
         }
         Control::Shutdown => connection.peer_is_gone(now, ConnectionError::PeerShutdown),
-        Control::PeerError(code) => connection.push_event(Event::PeerError(*code)),
+        Control::PeerError(code) => connection.events.push(Event::PeerError(*code)),
         Control::UserDefined { subtype, content, .. } => {
             established.link.on_user_defined(now, *subtype, content);
         }

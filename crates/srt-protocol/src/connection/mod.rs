@@ -18,7 +18,6 @@ mod output;
 mod transmit;
 
 use std::{
-    collections::VecDeque,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -31,7 +30,9 @@ pub use self::{
 use crate::{
     config::{Config, ConfigError, OptionValue, SocketOption, Stage},
     congestion::LiveRate,
+    ending::{GOODBYES, OrderlyEnd, broken_until, last_way, too_late_after},
     entropy::Entropy,
+    events::Events,
     handshake::{
         RejectReason,
         caller::{Agreed, Call, Caller, Outcome},
@@ -44,16 +45,6 @@ use crate::{
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };
 
-/// The sender gives up what is older than this, whatever the latency (libsrt: `SRT_TLPKTDROP_MINTHRESHOLD_MS`).
-const TOO_LATE_MIN: Micros = Micros::from_secs(1);
-/// Added to the threshold above: two ACK periods.
-const TOO_LATE_MARGIN: Micros = Micros::from_millis(20);
-/// Added to the time at which an orderly end says goodbye.
-const END_MARGIN: Micros = Micros::from_millis(10);
-/// How long an orderly end waits for acknowledgements at most where no latency bounds it and LINGER is not set.
-const END_WAIT: Micros = Micros::from_secs(3);
-/// A peer that is gone is waited for no longer than the latency and this, whatever stamps its packets carry.
-const BROKEN_WAIT: Micros = Micros::from_secs(5);
 /// Events kept; when nobody polls, the oldest of those that only inform are forgotten.
 const EVENTS_MAX: usize = 256;
 
@@ -102,7 +93,7 @@ pub struct Connection {
     peer: SocketAddr,
     local_ip: Option<IpAddr>,
     phase: Phase,
-    events: VecDeque<Event>,
+    events: Events<Event>,
     unconfirmed: u64,
     interval: Interval,
     /// The figures of the last moment, once it has ended.
@@ -156,9 +147,6 @@ enum End {
     Broken(ConnectionError),
 }
 
-/// SHUTDOWNs sent, so that a lossy path brings one; a peer that knows of it ignores the rest.
-const GOODBYES: u8 = 3;
-
 impl Connection {
     /// Starts to call.
     #[must_use]
@@ -171,7 +159,9 @@ impl Connection {
             id,
             peer,
             local_ip,
-            events: VecDeque::new(),
+            events: Events::new(EVENTS_MAX, |event| {
+                matches!(event, Event::Skipped(_) | Event::SendDropped(_))
+            }),
             unconfirmed: 0,
             interval: Interval::default(),
             last: Snapshot::default(),
@@ -192,7 +182,9 @@ impl Connection {
             local_ip: agreed.link.local_ip,
             phase: Phase::Closed(ConnectionError::Closed),
             config,
-            events: VecDeque::new(),
+            events: Events::new(EVENTS_MAX, |event| {
+                matches!(event, Event::Skipped(_) | Event::SendDropped(_))
+            }),
             unconfirmed: 0,
             interval: Interval::default(),
             last: Snapshot::default(),
@@ -279,7 +271,7 @@ impl Connection {
             established.link.on_played(now, &established.receive);
         }
         if let Some(skipped) = skipped {
-            self.push_event(Event::Skipped(skipped));
+            self.events.push(Event::Skipped(skipped));
         }
         if self.is_ending() {
             self.go_on_ending(now); // the last message may have been what the end waited for
@@ -354,7 +346,7 @@ impl Connection {
 
     /// What happened by itself, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and then [`poll_transmit`](Self::poll_transmit).
@@ -555,7 +547,7 @@ impl Connection {
             busy_us: 0,
             negotiated,
         }));
-        self.push_event(Event::Connected);
+        self.events.push(Event::Connected);
     }
 
     /// A handshake packet came while calling.
@@ -575,7 +567,7 @@ impl Connection {
         match established.end {
             End::NotYet => {
                 established.end = End::Broken(reason);
-                self.push_event(Event::PeerGone(reason));
+                self.events.push(Event::PeerGone(reason));
                 self.go_on_ending(now);
             }
             End::Closing(_) | End::Goodbye { .. } => self.end(now, reason),
@@ -592,8 +584,7 @@ impl Connection {
         let Phase::Established(established) = &mut self.phase else { return };
         match established.end {
             End::Broken(reason) => {
-                let latency = established.negotiated.receiver_latency.unwrap_or_default();
-                let longest = now + latency + BROKEN_WAIT;
+                let longest = broken_until(now, Some(&established.negotiated));
                 if established.receive.next_delivery().is_none_or(|at| at > longest) {
                     self.end(now, reason);
                 }
@@ -635,7 +626,7 @@ impl Connection {
         if self.state() == State::Closing {
             self.unconfirmed += packets as u64;
         }
-        self.push_event(Event::SendDropped(packets));
+        self.events.push(Event::SendDropped(packets));
     }
 
     fn end(&mut self, now: Instant, reason: ConnectionError) {
@@ -644,26 +635,14 @@ impl Connection {
             self.last = established.snapshot(now, &self.config);
         }
         self.phase = Phase::Closed(reason);
-        self.push_event(Event::Closed(reason));
-    }
-
-    fn push_event(&mut self, event: Event) {
-        if self.events.len() >= EVENTS_MAX {
-            let informs = |event: &Event| matches!(event, Event::Skipped(_) | Event::SendDropped(_));
-            match self.events.iter().position(informs) {
-                Some(oldest) => drop(self.events.remove(oldest)),
-                None if informs(&event) => return,
-                None => {}
-            }
-        }
-        self.events.push_back(event);
+        self.events.push(Event::Closed(reason));
     }
 }
 
 impl Established {
     /// Sender TLPKTDROP: gives up what can no more be played; tells how many packets.
     fn give_up_late(&mut self, now: Instant, config: &Config) -> usize {
-        let Some(threshold) = self.too_late_after(config) else { return 0 };
+        let Some(threshold) = too_late_after(config, &self.negotiated) else { return 0 };
         let Some(next) = self.send.older_than(now - threshold) else { return 0 };
         let (dropped, _) = self.send.give_up(next);
         self.link.on_given_up(next);
@@ -674,33 +653,18 @@ impl Established {
         dropped
     }
 
-    /// How old a packet may get before the sender gives it up; `None` where it never does.
-    fn too_late_after(&self, config: &Config) -> Option<Micros> {
-        let delay = config.send_drop_delay()?;
-        let latency = self.negotiated.peer_latency.filter(|_| self.negotiated.peer_tlpktdrop)?;
-        Some((latency + delay).max(TOO_LATE_MIN) + TOO_LATE_MARGIN)
-    }
-
     /// When an orderly end may say goodbye; `None` while that cannot be told yet.
     fn ends_at(&self, config: &Config) -> Option<Instant> {
         let End::Closing(asked) = self.end else { return None };
-        let linger = config.linger();
-        let bound = (!linger.is_zero()).then(|| asked + linger);
-        let all_sent = !self.next_new.is_before(self.send.next());
-        // A peer that takes nothing any more is not waited for, nor is one that claims a fantastic round trip.
-        let latency = self.negotiated.peer_latency.unwrap_or_default();
-        let progress = asked.max(self.last_new_at).max(self.last_progress_at);
-        let given_up = Some(progress + latency + END_WAIT).filter(|_| bound.is_none());
-        let natural = match self.negotiated.peer_latency {
-            _ if self.last_new_at == Instant::default() && all_sent => Some(asked), // nothing was ever sent
-            _ if !self.send.is_empty() => None,
-            Some(latency) => {
-                let way = self.link.rtt().longest_half() + self.link.rtt().variance() * 4 + END_MARGIN;
-                all_sent.then(|| self.last_new_at + latency + way)
-            }
-            None => Some(asked),
+        let end = OrderlyEnd {
+            asked,
+            last_new_at: self.last_new_at,
+            last_progress_at: self.last_progress_at,
+            all_sent: !self.next_new.is_before(self.send.next()),
+            confirmed: self.send.is_empty(),
+            way: last_way(self.link.rtt()),
         };
-        [natural, bound, given_up].into_iter().flatten().min()
+        end.says_goodbye_at(config, &self.negotiated)
     }
 
     fn next_timeout(&self, config: &Config) -> Option<Deadline> {
@@ -720,7 +684,7 @@ impl Established {
             };
             next = Deadline::earlier(next, at.map(|at| Deadline::new(at, Timer::Pacing)));
         }
-        if let Some(threshold) = self.too_late_after(config)
+        if let Some(threshold) = too_late_after(config, &self.negotiated)
             && let Some((oldest, _)) = self.send.packet(self.send.first())
         {
             let at = oldest.origin + threshold + Micros::from_micros(1);
