@@ -12,8 +12,8 @@ use srt_protocol::time::{Instant, Micros};
 /// at once: there is nothing to gain by gathering more.
 ///
 /// Half-way there, where things come by themselves more often than every [`OFTEN`], a worker dozes: it does the same, but a
-/// deadline still wakes it to the microsecond. What has arrived has its latency before it, and most of it is found when a
-/// message is due anyway.
+/// deadline still wakes it, [`SNOOZE`] later, so that what is due with it is seen to at once. What has arrived has its latency
+/// before it, and most of it is found when a message is due anyway.
 ///
 /// The system's receive buffers have to hold what comes during a nap. So naps get shorter where one was seen to fill too much
 /// of a buffer, and slowly longer again.
@@ -38,7 +38,7 @@ pub(super) enum NextTurn {
     AtOnce,
     /// Then, whatever is due before.
     Nap(Instant),
-    /// Then, or when something is due.
+    /// Then, or [`SNOOZE`] after something is due.
     Doze(Instant),
 }
 
@@ -98,6 +98,8 @@ impl Pace {
 const RARE: Micros = Micros::from_micros(200);
 /// The same for dozing: a stream of 20 Mb/s that is received is worth it.
 const OFTEN: Micros = Micros::from_micros(400);
+/// What is due so soon after something else is done with it.
+pub(super) const SNOOZE: Micros = Micros::from_micros(100);
 /// The time from turn to turn of a busy worker: short against every latency.
 const GATHER: Micros = Micros::from_millis(1);
 /// The same where streams are paced: less than the millisecond's worth that a stream may send at once.

@@ -29,7 +29,7 @@ use super::{
     handover::Handover,
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
-    pace::{NextTurn, Pace},
+    pace::{NextTurn, Pace, SNOOZE},
     port::{self, Lease, PortShared, Registry},
     slab::Slab,
     timers::Timers,
@@ -146,7 +146,10 @@ impl Worker {
             match self.pace.next_turn() {
                 NextTurn::AtOnce => {}
                 NextTurn::Nap(at) => srt_io::sleep_until(at.as_micros()),
-                NextTurn::Doze(at) => srt_io::sleep_until(next.map_or(at, |next| next.min(at)).as_micros()),
+                NextTurn::Doze(at) => {
+                    let at = next.map_or(at, |next| at.min(next + SNOOZE));
+                    srt_io::sleep_until(at.as_micros());
+                }
             }
         }
         let deadline =
