@@ -99,6 +99,11 @@ impl Health {
         self.unstable
     }
 
+    /// What it was asked of late it has answered, though it may be in doubt still.
+    pub(crate) const fn answers(&self) -> bool {
+        self.unstable.is_none() || self.good_since.is_some()
+    }
+
     /// Loss in percent, smoothed.
     pub(crate) const fn loss_percent(&self) -> u32 {
         self.loss_percent
@@ -138,7 +143,7 @@ impl Health {
             // Who carries nothing has lost nothing of late.
             self.loss_percent = 0;
         }
-        if rtt.first().is_some() {
+        if rtt.is_known() {
             let smoothed = rtt.smoothed();
             self.base_rtt = Some(self.base_rtt.map_or(smoothed, |base| base.min(smoothed)));
         }
@@ -191,6 +196,18 @@ mod tests {
         let mut rtt = Rtt::default();
         (0..200).for_each(|_| rtt.sample(Micros::from_millis(ms)));
         rtt
+    }
+
+    #[test]
+    fn a_round_trip_that_only_the_peer_measures_counts_too() {
+        let mut health =
+            Health::new(at(0), Micros::from_millis(60), Micros::from_millis(1_000), (false, false));
+        let mut rtt = Rtt::default();
+        rtt.told_by_peer(30_000, 1_000);
+        assert!(!health.look(at(10), &rtt));
+        rtt.told_by_peer(600_000, 1_000);
+        assert!(health.look(at(20), &rtt));
+        assert_eq!(health.unstable(), Some(Unstable::Delay));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Rtt {
     first_us: Option<u64>,
     /// How often the peer has told its own since we measured last.
     told: u32,
+    /// It was measured, here or by the peer.
+    known: bool,
 }
 
 /// What is assumed before the first measurement: 100 ms.
@@ -31,6 +33,7 @@ impl Default for Rtt {
             shortest_us: 0,
             first_us: None,
             told: 0,
+            known: false,
         }
     }
 }
@@ -47,6 +50,7 @@ impl Rtt {
     pub fn sample(&mut self, rtt: Micros) {
         let rtt = rtt.as_micros().min(LONGEST_US);
         self.told = 0;
+        self.known = true;
         if self.first_us.is_none() {
             self.first_us = Some(rtt);
             (self.smoothed_us, self.variance_us) = (rtt, rtt / 2);
@@ -64,12 +68,19 @@ impl Rtt {
     pub fn told_by_peer(&mut self, rtt_us: u32, variance_us: u32) {
         let assumed = (u64::from(rtt_us), u64::from(variance_us)) == (INITIAL_US, INITIAL_US / 2);
         self.told = self.told.saturating_add(1);
+        self.known |= !assumed;
         if !assumed && (self.first_us.is_none() || self.told > TOLD_BEFORE_BELIEVED) {
             self.shortest_us = self.shortest_us.min(u64::from(rtt_us));
             self.smoothed_us = u64::from(rtt_us).min(LONGEST_US);
             self.variance_us = u64::from(variance_us).min(LONGEST_US);
             self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
         }
+    }
+
+    /// Whether it was measured, here or by the peer: before, it is a guess.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The smoothed round-trip time; 100 ms before anything was measured.
