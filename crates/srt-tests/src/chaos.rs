@@ -10,8 +10,15 @@
 //! second; where links are shared it sends a packet once, oldest first, and gives up what comes too late. A packet that this sender
 //! would have brought in time, with a round trip to spare, is *owed*. So is every packet of which a copy came in time. All others
 //! are excused: no copy could have come.
+//!
+//! Where more is sent than the links carry, some of it is lost, and which is a matter of taste. So over each stretch in
+//! which the reference sender itself gives packets up, it is the number that counts.
 
-use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroU64};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    num::NonZeroU64,
+};
 
 use srt_bonding::Mode;
 use srt_impair::{Cause, Loss, Profile};
@@ -291,6 +298,8 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     for copy in evidence.copies.iter().filter(|copy| evidence.missing.binary_search(&copy.place).is_ok()) {
         copies.entry(copy.place).or_default().push(copy);
     }
+    let overloaded = Stretches::of(evidence, &brought);
+    let mut traded = Vec::new();
     let mut verdict = Verdict::default();
     let mut said: Option<(u32, bool)> = None;
     for &place in &evidence.missing {
@@ -300,8 +309,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         // Three times a link that was good lost it, without a fault but its loss.
         let unlucky = own.iter().filter(|copy| copy.lost == Some(Cause::Luck)).count() >= 3;
         let owed = came || brought[place as usize] && !unlucky;
-        if owed {
+        if came || owed && !overloaded.contains(place) {
             verdict.owed.push(place);
+        } else if owed {
+            traded.push(place);
         } else {
             verdict.excused.push(place);
         }
@@ -314,10 +325,41 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
             }
         }
     }
-    let lost: std::collections::BTreeSet<u32> = evidence.missing.iter().copied().collect();
-    verdict.beyond =
-        (0_u32..).zip(&brought).filter(|(place, brought)| !**brought && !lost.contains(place)).count();
+    let lost: BTreeSet<u32> = evidence.missing.iter().copied().collect();
+    let beyond = || (0_u32..).zip(&brought).filter(|(place, brought)| !**brought && !lost.contains(place));
+    verdict.beyond = beyond().count();
+    for stretch in &overloaded.0 {
+        let more = beyond().filter(|(place, _)| stretch.contains(place)).count();
+        let less: Vec<u32> = traded.iter().copied().filter(|place| stretch.contains(place)).collect();
+        let (excused, owed) = less.split_at(more.min(less.len()));
+        verdict.excused.extend(excused);
+        verdict.owed.extend(owed);
+    }
     verdict
+}
+
+/// Where the reference sender gives packets up, with a second before and after: runs of messages.
+struct Stretches(Vec<std::ops::RangeInclusive<u32>>);
+
+impl Stretches {
+    fn of(evidence: &Evidence<'_>, brought: &[bool]) -> Self {
+        let margin =
+            u32::try_from(micros(evidence.plan.rate_bps as f64 / (PAYLOAD as f64 * 8.0) / 1e6)).unwrap_or(0);
+        let mut stretches: Vec<std::ops::RangeInclusive<u32>> = Vec::new();
+        for (place, _) in (0_u32..).zip(brought).filter(|(_, brought)| !**brought) {
+            let (begin, end) = (place.saturating_sub(margin), place + margin);
+            match stretches.last_mut().filter(|last| *last.end() >= begin) {
+                Some(last) => *last = *last.start()..=end,
+                None => stretches.push(begin..=end),
+            }
+        }
+        Self(stretches)
+    }
+
+    fn contains(&self, place: u32) -> bool {
+        let after = self.0.partition_point(|stretch| *stretch.end() < place);
+        self.0.get(after).is_some_and(|stretch| stretch.contains(&place))
+    }
 }
 
 /// What becomes of a link, slot by slot.
