@@ -169,12 +169,16 @@ impl Up {
         let serving = rate.map_or(Micros::ZERO, |rate| {
             Micros::from_micros((waiting as u64).saturating_mul(1_000_000) / rate.max(1))
         });
-        let way = if self.limited && !self.capacity.base_delay().is_zero() {
+        ready + serving + self.way(now)
+    }
+
+    /// How long a packet that leaves now takes, with the queue before it.
+    pub(crate) fn way(&self, now: Instant) -> Micros {
+        if self.limited && !self.capacity.base_delay().is_zero() {
             self.capacity.base_delay() + self.capacity.queueing_now(now)
         } else {
             self.one_way()
-        };
-        ready + serving + way
+        }
     }
 
     /// Something was heard: where that was not so for long, what it carries is found out anew, from what was known before.

@@ -30,6 +30,10 @@ const SAID_AFTER: Micros = Micros::from_millis(15);
 /// Time between two reports of what has come, and from a packet to the next of them.
 const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
+/// So shortly before the last chance to bring it a packet that should have come is sent again.
+const PRESSING: Micros = Micros::from_millis(50);
+/// Bytes of a packet, about.
+const FULL: usize = 1_316;
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
 const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);
 
@@ -272,16 +276,31 @@ impl Group {
             stream.last_progress_at = now;
         }
         for (seq, slot, age) in overdue {
-            // A report cannot know of what left less than a round trip ago.
-            let patience = self
-                .members
-                .iter()
-                .filter(|member| member.slot == slot)
-                .find_map(|member| Some(member.live()?.link.rtt().overdue() + REPORT_PERIOD));
-            if age > patience.unwrap_or_default() {
+            if self.wants_another_copy(now, seq, slot, age) {
                 self.send_again(now, seq, Some(slot));
             }
         }
+    }
+
+    /// Whether a packet that left on a link so long ago, and had not come when the peer last told, is to be sent again.
+    fn wants_another_copy(&self, now: Instant, seq: SeqNumber, slot: Slot, age: Micros) -> bool {
+        let link = self.members.iter().filter(|member| member.slot == slot).find_map(Member::live);
+        // A report cannot know of what left less than a round trip ago.
+        let Some(link) = link else { return true };
+        if age > link.link.rtt().overdue() + REPORT_PERIOD {
+            return true;
+        }
+        let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
+        let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
+        let first = others.map(|up| (up.delivers_at(now, FULL), up.way(now))).min();
+        let (Some(due), Some((first, quickest))) = (due, first) else { return false };
+        // Where more is sent than the links carry, a copy only takes the place of what nobody has carried yet.
+        let spare = self.stream.as_ref().is_some_and(|stream| !stream.next_new.is_before(stream.send.next()));
+        // It will come too late, or should have come, and there is no time to wait until that is certain: another brings it in time.
+        let way = link.way(now);
+        let late = now - age + way > due;
+        let pressing = now + quickest * 2 + PRESSING > due && age > way + REPORT_PERIOD;
+        spare && (late || pressing) && first <= due
     }
 
     fn on_nak(&mut self, now: Instant, index: usize, report: &LossReport<'_>) {
