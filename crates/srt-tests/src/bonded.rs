@@ -3,10 +3,14 @@
 //! The caller's group and the mirror that a listener makes of it exchange real datagrams over emulated links, which lose, queue,
 //! jitter and fail as their [`Profile`]s say. What is played is compared with what was sent, packet by packet.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use srt_bonding::{Event, Group, GroupSetup, LinkId, LinkReport, LinkSetup, Mode};
-use srt_impair::{Model, Profile, UDP_IP_OVERHEAD};
+use srt_impair::{Cause, Model, Profile, UDP_IP_OVERHEAD};
 use srt_protocol::{
     config::Config,
     connection::{State, TransmitBatch},
@@ -27,6 +31,26 @@ const STEP: Micros = Micros::from_micros(100);
 /// Bytes of a message.
 pub const PAYLOAD: usize = 1_316;
 
+/// What becomes of a link on the way.
+#[expect(clippy::exhaustive_enums, reason = "who interprets it has to know them all")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Both directions do this from now on.
+    Both(Profile),
+    /// From the caller to the listener this holds from now on.
+    Forth(Profile),
+    /// From the listener to the caller this holds from now on.
+    Back(Profile),
+    /// Nothing passes for so many seconds: from the caller to the listener, and from the listener to the caller.
+    Cut(f64, f64),
+    /// What the caller sends comes from another address from now on, as when a NAT forgets; what is sent to the one before is lost.
+    Address,
+    /// The caller takes the link out.
+    Remove,
+    /// The caller adds it again.
+    Add,
+}
+
 /// One link: what both directions do, and its weight.
 #[derive(Clone, Debug)]
 pub struct Path {
@@ -36,8 +60,8 @@ pub struct Path {
     pub back: Profile,
     /// In the group.
     pub weight: u16,
-    /// What becomes of both directions later: seconds from the start, and the profile from then on.
-    pub later: Vec<(f64, Profile)>,
+    /// What becomes of it later: seconds from the start, in order, and what changes then.
+    pub later: Vec<(f64, Change)>,
     /// When the caller adds it, in seconds from the start.
     pub from: f64,
     /// The caller's options for it, where they are not those of the group.
@@ -68,7 +92,7 @@ impl Path {
     /// If the text is no profile.
     #[must_use]
     pub fn then(mut self, seconds: f64, text: &str) -> Self {
-        self.later.push((seconds, text.parse().expect("a profile")));
+        self.later.push((seconds, Change::Both(text.parse().expect("a profile"))));
         self
     }
 
@@ -205,6 +229,26 @@ pub struct Outcome {
     pub drop_requests: Vec<u64>,
     /// A digest of everything that was sent.
     pub digest: u64,
+    /// What became of each packet of data on each link towards the listener, in the order in which they entered.
+    pub copies: Vec<Copy>,
+    /// When each link was up at both ends: from, and until.
+    pub ups: Vec<Vec<(Instant, Instant)>>,
+}
+
+/// One packet of data on one link.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Copy {
+    /// Which message.
+    pub place: u32,
+    /// The link, counted from 0.
+    pub link: usize,
+    /// When it entered.
+    pub at: Instant,
+    /// Why the link lost it, where it did.
+    pub lost: Option<Cause>,
+    /// When it came to a link that the listener has.
+    pub came: Option<Instant>,
 }
 
 impl Outcome {
@@ -235,17 +279,31 @@ enum Way {
 struct Wire {
     forth: Model,
     back: Model,
-    later: Vec<(Instant, Profile)>,
+    later: VecDeque<(Instant, Change)>,
     caller: SocketAddr,
+    /// When it came up at the caller, and at the listener, where it is up.
+    up: (Option<Instant>, Option<Instant>),
     /// The caller's link, and the socket ID it calls with.
     link: Option<LinkId>,
     weight: u16,
     config: Option<Config>,
-    from: Instant,
+    /// When the caller is to add it; `None` where it has taken it out.
+    from: Option<Instant>,
     entered: u64,
     came_out: u64,
     carried: u64,
     drop_requests: u64,
+}
+
+/// A datagram on its way.
+struct UnderWay {
+    wire: usize,
+    way: Way,
+    /// The caller's address when it entered.
+    caller: SocketAddr,
+    datagram: Vec<u8>,
+    /// Which of the copies it is.
+    copy: Option<usize>,
 }
 
 struct World {
@@ -258,8 +316,10 @@ struct World {
     mirror: Option<Group>,
     /// The socket IDs of the mirror's links, by wire.
     accepted: BTreeMap<u32, usize>,
+    /// The mirror's links that are up.
+    joined: BTreeMap<LinkId, usize>,
     called: BTreeMap<u32, usize>,
-    under_way: BTreeMap<(Instant, u64), (usize, Way, Vec<u8>)>,
+    under_way: BTreeMap<(Instant, u64), UnderWay>,
     count: u64,
     next_id: u32,
     out: Outcome,
@@ -285,12 +345,13 @@ impl World {
         let wires = plan.paths.iter().zip(1_u8..).map(|(path, number)| Wire {
             forth: Model::new(path.forth.clone(), random.bits()),
             back: Model::new(path.back.clone(), random.bits()),
-            later: path.later.iter().map(|(at, profile)| (after(*at), profile.clone())).collect(),
+            later: path.later.iter().map(|(at, change)| (after(*at), change.clone())).collect(),
             caller: SocketAddr::from(([10, 0, number, 1], 5_000)),
+            up: (None, None),
             link: None,
             weight: path.weight,
             config: path.config.clone(),
-            from: after(path.from),
+            from: Some(after(path.from)),
             entered: 0,
             came_out: 0,
             carried: 0,
@@ -317,6 +378,8 @@ impl World {
             carried: Vec::new(),
             drop_requests: Vec::new(),
             digest: 0,
+            copies: Vec::new(),
+            ups: vec![Vec::new(); wires.len()],
         };
         Self {
             now: EPOCH,
@@ -325,6 +388,7 @@ impl World {
             mirror: None,
             wires,
             accepted: BTreeMap::new(),
+            joined: BTreeMap::new(),
             called: BTreeMap::new(),
             under_way: BTreeMap::new(),
             count: 0,
@@ -371,6 +435,7 @@ impl World {
             self.show();
             self.now = self.next_look(closing).max(self.now + STEP).min(end);
         }
+        (0..self.wires.len()).for_each(|wire| self.note_up(wire, |up| *up = (None, None)));
         for wire in &self.wires {
             self.out.wire.push((wire.entered, wire.came_out));
             self.out.carried.push(wire.carried);
@@ -425,22 +490,62 @@ impl World {
         if !closing {
             sooner(Some(after(self.plan.seconds)));
             sooner((self.caller.state() == State::Connected).then(|| self.due(0).min(self.due(1))));
-            sooner(self.wires.iter().filter(|wire| wire.link.is_none()).map(|wire| wire.from).min());
+            let absent = self.wires.iter().filter(|wire| wire.link.is_none());
+            sooner(absent.filter_map(|wire| wire.from).min());
         }
-        sooner(self.wires.iter().filter_map(|wire| wire.later.first()).map(|later| later.0).min());
+        sooner(self.wires.iter().filter_map(|wire| wire.later.front()).map(|later| later.0).min());
         next.unwrap_or(self.now + Micros::from_millis(100))
     }
 
     fn change(&mut self) {
-        for wire in &mut self.wires {
-            while wire.later.first().is_some_and(|later| later.0 <= self.now) {
-                let (_, profile) = wire.later.remove(0);
-                wire.forth.set_profile(profile.clone());
-                wire.back.set_profile(profile);
+        let now_us = self.now.saturating_since(EPOCH).as_micros();
+        for number in 0..self.wires.len() {
+            while let Some((_, change)) = self.wires[number].later.pop_front_if(|later| later.0 <= self.now) {
+                let wire = &mut self.wires[number];
+                match change {
+                    Change::Both(profile) => {
+                        wire.forth.set_profile(profile.clone());
+                        wire.back.set_profile(profile);
+                    }
+                    Change::Forth(profile) => wire.forth.set_profile(profile),
+                    Change::Back(profile) => wire.back.set_profile(profile),
+                    Change::Cut(forth, back) => {
+                        wire.forth.cut_until(now_us + micros(forth));
+                        wire.back.cut_until(now_us + micros(back));
+                    }
+                    Change::Address => self.move_caller(number),
+                    Change::Remove => {
+                        wire.from = None;
+                        if let Some(link) = wire.link.take() {
+                            self.caller.remove_link(self.now, link);
+                            self.note_up(number, |up| up.0 = None);
+                        }
+                    }
+                    Change::Add => wire.from = Some(self.now),
+                }
             }
-            if wire.link.is_none() && wire.from <= self.now {
+            let wire = &mut self.wires[number];
+            if wire.link.is_none() && wire.from.is_some_and(|from| from <= self.now) {
                 wire.link = self.caller.add_link(self.now, wire.weight, wire.config.clone());
             }
+        }
+    }
+
+    /// The caller is seen at another port than before.
+    fn move_caller(&mut self, wire: usize) {
+        let port = self.wires[wire].caller.port();
+        self.wires[wire].caller.set_port(if port >= 60_000 { 5_000 } else { port + 1 });
+    }
+
+    /// A link came up, or went down, at one end.
+    fn note_up(&mut self, wire: usize, change: impl FnOnce(&mut (Option<Instant>, Option<Instant>))) {
+        let up = &mut self.wires[wire].up;
+        let before = up.0.zip(up.1);
+        change(up);
+        if let Some((here, there)) = before
+            && (up.0.is_none() || up.1.is_none())
+        {
+            self.out.ups[wire].push((here.max(there), self.now));
         }
     }
 
@@ -506,8 +611,20 @@ impl World {
         }
         self.caller.handle_timeout(now);
         while let Some(event) = self.caller.poll_event() {
-            if let Event::Wanted(link) = event {
-                self.call(link);
+            let wire = |link| self.wires.iter().position(|wire| wire.link == Some(link));
+            match event {
+                Event::Wanted(link) => self.call(link),
+                Event::LinkUp(link) => {
+                    if let Some(wire) = wire(link) {
+                        self.note_up(wire, |up| up.0 = Some(now));
+                    }
+                }
+                Event::LinkDown(link, _) => {
+                    if let Some(wire) = wire(link) {
+                        self.note_up(wire, |up| up.0 = None);
+                    }
+                }
+                _ => {}
             }
             self.out.events.push((now, event));
         }
@@ -521,14 +638,25 @@ impl World {
         }
         let Some(mirror) = &mut self.mirror else { return };
         mirror.handle_timeout(now);
+        let mut gone = Vec::new();
         while let Some(event) = mirror.poll_event() {
+            if let Event::LinkDown(link, _) = event {
+                gone.extend(self.joined.remove(&link));
+            }
             self.out.mirror_events.push((now, event));
         }
         let mut posts = Vec::new();
         while let Some((socket, transmit)) = mirror.poll_transmit(now, &mut batch) {
+            // To an address that is the caller's no more nothing gets through.
             let wire = self.accepted.get(&socket.value()).copied();
+            let wire = wire.filter(|&wire| self.wires[wire].caller == transmit.to);
             for datagram in batch.bytes().chunks(transmit.segment_size) {
                 posts.push((wire, datagram.to_vec()));
+            }
+        }
+        for wire in gone {
+            if !self.joined.values().any(|joined| *joined == wire) {
+                self.note_up(wire, |up| up.1 = None);
             }
         }
         for (wire, datagram) in posts {
@@ -542,7 +670,7 @@ impl World {
         let Some(wire) = self.wires.iter().position(|wire| wire.link == Some(link)) else { return };
         self.next_id += 1;
         // Another port with each try, as a host would use.
-        self.wires[wire].caller.set_port(5_000 + u16::try_from(self.next_id % 10_000).unwrap_or(0));
+        self.move_caller(wire);
         let socket = SocketId::new(self.next_id);
         self.called.insert(self.next_id, wire);
         let peer = SocketAddr::from(([10, 1, 0, 1], 6_000));
@@ -558,6 +686,8 @@ impl World {
             }
             let now = self.now;
             if self.mirror.as_ref().is_none_or(|mirror| mirror.state() == State::Closed) {
+                self.joined.clear();
+                (0..self.wires.len()).for_each(|wire| self.note_up(wire, |up| up.1 = None));
                 self.mirror = Group::mirror(now, self.plan.config.clone(), self.random.word(), &incoming);
             }
             let Some(mirror) = &mut self.mirror else {
@@ -572,9 +702,13 @@ impl World {
             let id = SocketId::new(self.next_id);
             let terms = mirror.terms(&incoming);
             if let Ok(link) = self.endpoint.accept_link(now, &incoming, &self.plan.config, id, terms) {
-                let wire = self.wires.iter().position(|wire| wire.caller == incoming.peer);
-                self.accepted.insert(self.next_id, wire.expect("callers come by a wire"));
-                mirror.join(now, link);
+                let wire = self.wires.iter().position(|wire| wire.caller.ip() == incoming.peer.ip());
+                let wire = wire.expect("callers come by a wire");
+                self.accepted.insert(self.next_id, wire);
+                if let Some(link) = mirror.join(now, link) {
+                    self.joined.insert(link, wire);
+                    self.note_up(wire, |up| up.1 = Some(now));
+                }
             }
         }
     }
@@ -588,10 +722,14 @@ impl World {
         let size = datagram.len() + UDP_IP_OVERHEAD;
         let wire_number = wire;
         let wire = &mut self.wires[wire];
+        let mut data = None;
         if way == Way::Forth {
             wire.entered += size as u64;
             match Packet::parse(&datagram) {
-                Ok(Packet::Data(_)) => wire.carried += 1,
+                Ok(Packet::Data(packet)) => {
+                    wire.carried += 1;
+                    data = u32::try_from(packet.header.seq.distance_from(self.plan.isn)).ok();
+                }
                 Ok(Packet::Control(packet)) => {
                     if let Control::DropRequest(_) = packet.control {
                         wire.drop_requests += 1;
@@ -609,32 +747,45 @@ impl World {
             }
         }
         let model = if way == Way::Forth { &mut wire.forth } else { &mut wire.back };
-        let fates: Vec<u64> = model.offer(now_us, size).arrivals().collect();
-        for at_us in fates {
+        let fates = model.offer(now_us, size);
+        let copy = data.map(|place| {
+            let lost = fates.cause();
+            self.out.copies.push(Copy { place, link: wire_number, at: self.now, lost, came: None });
+            self.out.copies.len() - 1
+        });
+        let caller = self.wires[wire_number].caller;
+        for at_us in fates.arrivals() {
             if way == Way::Forth {
                 self.wires[wire_number].came_out += size as u64;
             }
             self.count += 1;
             let at = EPOCH + Micros::from_micros(at_us.max(now_us + 1));
-            self.under_way.insert((at, self.count), (wire_number, way, datagram.clone()));
+            let under_way = UnderWay { wire: wire_number, way, caller, datagram: datagram.clone(), copy };
+            self.under_way.insert((at, self.count), under_way);
         }
     }
 
     fn deliver(&mut self) {
         while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            let (wire, way, datagram) = entry.remove();
-            let from = self.wires[wire].caller;
+            let UnderWay { wire, way, caller, datagram, copy } = entry.remove();
             let socket = srt_protocol::packet::destination(&datagram);
             match (way, socket) {
-                (Way::Forth, Some(id)) => {
-                    let known = self.accepted.contains_key(&id.value());
-                    match (known, &mut self.mirror) {
-                        (true, Some(mirror)) => mirror.handle_datagram(self.now, id, &datagram),
-                        _ => {
-                            let _: Route = self.endpoint.handle_datagram(self.now, from, None, &datagram);
+                (Way::Forth, Some(_)) => {
+                    // From another address than the link's it goes no further.
+                    let route = self.endpoint.handle_datagram(self.now, caller, None, &datagram);
+                    if let Route::Connection(id) = route
+                        && let Some(mirror) = &mut self.mirror
+                    {
+                        mirror.handle_datagram(self.now, id, &datagram);
+                        if let Some(copy) =
+                            copy.filter(|_| self.joined.values().any(|joined| *joined == wire))
+                        {
+                            self.out.copies[copy].came.get_or_insert(self.now);
                         }
                     }
                 }
+                // It went to where the caller is no more.
+                (Way::Back, Some(_)) if caller.port() != self.wires[wire].caller.port() => {}
                 (Way::Back, Some(mut id)) => {
                     if id.is_handshake() {
                         // The answer to an induction names the caller in the handshake.
@@ -651,7 +802,10 @@ impl World {
 }
 
 fn after(seconds: f64) -> Instant {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a test")]
-    let micros = (seconds * 1e6) as u64;
-    EPOCH + Micros::from_micros(micros)
+    EPOCH + Micros::from_micros(micros(seconds))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a test")]
+fn micros(seconds: f64) -> u64 {
+    (seconds * 1e6) as u64
 }

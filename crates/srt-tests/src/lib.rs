@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bonded;
+pub mod chaos;
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod netns;
