@@ -28,7 +28,7 @@ const COMPENSATE_AFTER: u64 = 15;
 /// A peer of ours that shares its packets over the links says by then what a link does not bring.
 const SAID_AFTER: Micros = Micros::from_millis(15);
 /// Time between two reports of what has come, and from a packet to the next of them.
-const REPORT_PERIOD: Micros = Micros::from_millis(20);
+const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
 const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);

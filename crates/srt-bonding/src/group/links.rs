@@ -34,6 +34,9 @@ use crate::{
 /// What a link is taken to carry before it has shown it, in bytes per second: 2 Mb/s.
 const RATE_FIRST: u64 = 250_000;
 
+/// Time between full ACKs of a link whose peer is told by reports what came.
+const ACK_PERIOD: Micros = Micros::from_millis(20);
+
 impl Group {
     /// Adds a link to be called, with options of its own where they are given; `None` where there are as many as can be.
     ///
@@ -193,6 +196,8 @@ impl Group {
         let others = self.members.iter().any(|member| member.live().is_some());
         let (masks, shares, config, epoch) = (self.masks(), self.shares(), self.config.clone(), self.epoch);
         let min_timeout = config.group_min_stable_timeout();
+        // Where every link carries everything, and reports say what came, ACKs have less to tell.
+        let tells_all = self.merges() && !shares && self.peer.is_some_and(|peer| !peer.shares);
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let mut parameters = parameters;
         parameters.epoch = epoch;
@@ -208,6 +213,9 @@ impl Group {
         let mut link = Link::shared(now, parameters, config, keys);
         // A libsrt whose links are masked takes KEEPALIVEs amiss, and acknowledges by play time.
         link.set_silent(masks);
+        if tells_all {
+            link.set_ack_period(ACK_PERIOD);
+        }
         let rate = RATE_FIRST.max(stream.input.rate / 4);
         let mut capacity = Capacity::new(now, rate);
         if let Some(rtt) = first_rtt {

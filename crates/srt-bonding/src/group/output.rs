@@ -11,14 +11,16 @@ use srt_protocol::{
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };
 
-use super::{End, Group, PATIENCE, Role, steer::deadline};
+use super::{End, Group, PATIENCE, Role, Stream, steer::deadline};
 use crate::{
     event::Down,
-    member::{Member, Phase},
+    member::{Member, Phase, Up},
 };
 
 /// The second packet of a pair follows the first, whose number is a multiple of this, without a pause.
 const PROBE_PAIR: u32 = 16;
+/// A report may go so much earlier than it is due.
+const REPORT_EARLY: Micros = Micros::from_millis(10);
 /// New packets that have waited longer than this, or than a quarter of the latency, go before those that are sent again.
 const NEW_MAY_WAIT: Micros = Micros::from_millis(10);
 
@@ -101,21 +103,16 @@ impl Group {
         let (Some(stream), Some(member)) = (&mut self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
-        if up.link.poll_control(now, &stream.receive, batch.buffer()) {
+        let said = up.link.poll_control(now, &stream.receive, batch.buffer());
+        if said {
             batch.end_datagram();
-            return;
         }
-        if merges && up.report_at.is_some_and(|at| at <= now) {
-            up.report_at = None;
-            up.reported_at = now;
-            let mut missing = std::mem::take(&mut stream.missing);
-            let end = stream.receive.missing(STREAM_REPORT_RUNS, &mut missing);
-            let next = missing.first().map_or(end, |run| run.0);
-            let content = StreamReport::new(next, end, &missing).to_bytes();
-            stream.missing = missing;
-            let control = Control::UserDefined { subtype: STREAM_REPORT, info: 0, content: &content };
-            up.link.write(now, control, batch.buffer());
-            batch.end_datagram();
+        // A report that is due soon goes with what else there is to say: one wake-up at the other end, not two.
+        let soon = if said { now + REPORT_EARLY } else { now };
+        if merges && up.report_at.is_some_and(|at| at <= soon) {
+            write_report(now, stream, up, batch);
+        }
+        if batch.segments() > 0 {
             return;
         }
         // What is not done with may have to go on this link yet, and then in its place.
@@ -272,6 +269,21 @@ impl Group {
             }
         }
         None
+    }
+}
+
+/// Tells the peer what has come of the stream by now, where the batch takes it.
+fn write_report(now: Instant, stream: &mut Stream, up: &mut Up, batch: &mut TransmitBatch) {
+    let mut missing = std::mem::take(&mut stream.missing);
+    let end = stream.receive.missing(STREAM_REPORT_RUNS, &mut missing);
+    let next = missing.first().map_or(end, |run| run.0);
+    let content = StreamReport::new(next, end, &missing).to_bytes();
+    stream.missing = missing;
+    if batch.takes(HEADER_SIZE + content.len()) {
+        (up.report_at, up.reported_at) = (None, now);
+        let control = Control::UserDefined { subtype: STREAM_REPORT, info: 0, content: &content };
+        up.link.write(now, control, batch.buffer());
+        batch.end_datagram();
     }
 }
 

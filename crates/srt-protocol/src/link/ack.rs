@@ -1,10 +1,10 @@
-//! Acknowledgements: full ones while data comes, light ones every 64 packets, and what ACKACK tells (draft §4.8.1).
+//! Acknowledgements: full ones while data comes, light ones between them where it comes fast, and what ACKACK tells (draft §4.8.1).
 //!
 //! A full ACK costs two datagrams, itself and its ACKACK. At the rates of video it goes every 10 ms, as the draft has it. A slow
 //! stream would pay both for every packet: there an ACK waits for some packets, at most 50 ms, and goes at once when the
-//! stream pauses or room gets short.
+//! stream pauses or room gets short. A light ACK is for a stream so fast that much of the room is taken before the next full one.
 //!
-//! libsrt: every 10 ms, at any rate.
+//! libsrt: full ones every 10 ms and light ones every 64 packets, at any rate.
 
 use std::collections::VecDeque;
 
@@ -20,8 +20,9 @@ const FULL_PERIOD: Micros = Micros::from_millis(10);
 const FULL_PERIOD_MAX: Micros = Micros::from_millis(50);
 /// Packets that an ACK waits for between these two.
 const FULL_PACKETS: u64 = 8;
-/// Packets between light ACKs.
-const LIGHT_PACKETS: u32 = 64;
+/// Packets between light ACKs at least, and as a share of the room that was told.
+const LIGHT_PACKETS: usize = 64;
+const LIGHT_SHARE: usize = 16;
 /// Full ACKs remembered until their ACKACK comes.
 const JOURNAL_MAX: usize = 512;
 /// The longest time between two repetitions of an ACK that nobody confirms.
@@ -62,11 +63,13 @@ pub(crate) struct AckState {
     data_at: Option<Instant>,
     gap: Micros,
     repeat_after: Micros,
-    light_packets: u32,
+    light_packets: usize,
     /// Room told in the last full ACK, in packets.
     told_room: usize,
     /// An ACK of what came goes also where it names nothing new: it says that the link lives.
     steady: bool,
+    /// Time between full ACKs while data comes fast.
+    period: Micros,
 }
 
 impl AckState {
@@ -86,12 +89,18 @@ impl AckState {
             light_packets: 0,
             told_room: room,
             steady: false,
+            period: FULL_PERIOD,
         }
     }
 
     /// From now on an ACK of what came goes also where it names nothing new.
     pub(crate) const fn set_steady(&mut self) {
         self.steady = true;
+    }
+
+    /// From now on full ACKs go so far apart while data comes fast, at most [`FULL_PERIOD_MAX`].
+    pub(crate) fn set_period(&mut self, period: Micros) {
+        self.period = period.min(FULL_PERIOD_MAX);
     }
 
     /// A data packet came; `hurry` where the peer may wait for the room an ACK tells, or something is missing.
@@ -105,7 +114,7 @@ impl AckState {
             return;
         }
         if self.due_at.is_none() {
-            self.due_by = now + (self.gap * FULL_PACKETS).clamp(FULL_PERIOD, FULL_PERIOD_MAX);
+            self.due_by = now + (self.gap * FULL_PACKETS).clamp(self.period, FULL_PERIOD_MAX);
         }
         let pause = (self.gap * 2).clamp(FULL_PERIOD, FULL_PERIOD_MAX);
         self.due_at = Some(self.due_by.min(now + pause));
@@ -161,7 +170,7 @@ impl AckState {
                 self.repeat_at = Some(self.sent_at + self.repeat_after);
             }
         }
-        if self.light_packets >= LIGHT_PACKETS && next != self.sent {
+        if self.light_packets >= LIGHT_PACKETS.max(self.told_room / LIGHT_SHARE) && next != self.sent {
             self.light_packets = 0;
             return Some(AckDue::Light);
         }

@@ -302,6 +302,11 @@ impl Link {
         self.silent = silent;
     }
 
+    /// Time between full ACKs while data comes fast: 10 ms, as the draft has it, unless the peer learns by other means what came.
+    pub fn set_ack_period(&mut self, period: Micros) {
+        self.ack.set_period(period);
+    }
+
     /// What is added to the stamps of ACKACKs, in µs: what the peer takes for clock drift.
     pub const fn set_ackack_shift(&mut self, shift: i64) {
         self.ackack_shift = shift;

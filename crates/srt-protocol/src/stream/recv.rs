@@ -119,6 +119,8 @@ pub struct ReceiveBuffer {
     /// What will not come, where nothing else moves on past it.
     abandoned: SeqRanges,
     skipped: Option<Skipped>,
+    /// What lies before this place is there, or over.
+    whole_to: u64,
     counters: ReceiveCounters,
 }
 
@@ -151,6 +153,7 @@ impl ReceiveBuffer {
             slots: Slots::new(capacity, payload_size),
             next: isn,
             position: 0,
+            whole_to: 0,
             capacity,
             tlpktdrop: tlpktdrop && tsbpd.is_some(),
             tsbpd,
@@ -179,9 +182,13 @@ impl ReceiveBuffer {
 
     /// Puts the runs that are missing into `missing` (cleared first), lowest first, at most `most` of them; tells the number after the
     /// last that is accounted for by that: what lies before it and in no run is there.
-    pub fn missing(&self, most: usize, missing: &mut Vec<SeqRange>) -> SeqNumber {
+    pub fn missing(&mut self, most: usize, missing: &mut Vec<SeqRange>) -> SeqNumber {
         missing.clear();
-        let mut position = self.position;
+        let mut position = self.position.max(self.whole_to);
+        while self.slots.contains(position) {
+            position += 1;
+        }
+        self.whole_to = position;
         while let Some(occupied) = self.slots.next_occupied(position) {
             if occupied > position {
                 if missing.len() == most {

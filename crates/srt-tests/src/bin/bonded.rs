@@ -217,12 +217,11 @@ fn change(way: &Way, begun: Instant, over: &AtomicBool) {
 fn watch(args: &Args, group: &SrtGroup, begun: Instant, over: &AtomicBool) {
     let mut shown = begun;
     while !over.load(Ordering::Relaxed) {
-        while let Some((_, event)) = group.wait_event(Duration::from_millis(20)) {
+        while let Some((_, event)) = group.wait_event(Duration::from_millis(100)) {
             if args.events && !matches!(event, GroupEvent::SendDropped(_)) {
                 println!("{:8.3} {event:?}", begun.elapsed().as_secs_f64());
             }
         }
-        thread::sleep(Duration::from_millis(5));
         if let Some(every) = args.every
             && shown.elapsed().as_secs_f64() >= every
         {

@@ -11,6 +11,10 @@ use srt_protocol::time::{Instant, Micros};
 /// [`GATHER_PACED`], so that no stream leaves in bunches of a millisecond. A turn that moved [`PLENTY`] is followed by the next
 /// at once: there is nothing to gain by gathering more.
 ///
+/// Half-way there, where things come by themselves more often than every [`OFTEN`], a worker dozes: it does the same, but a
+/// deadline still wakes it, [`SNOOZE`] later, so that what is due with it is seen to at once. What has arrived has its latency
+/// before it, and most of it is found when a message is due anyway.
+///
 /// The system's receive buffers have to hold what comes during a nap. So naps get shorter where one was seen to fill too much
 /// of a buffer, and slowly longer again.
 #[derive(Debug)]
@@ -23,6 +27,19 @@ pub(super) struct Pace {
     plenty: bool,
     /// Things seen to lately, each worth [`RARE`], less the time that has passed.
     bustle: Micros,
+    /// Those that came by themselves, each worth [`OFTEN`].
+    stir: Micros,
+}
+
+/// When a busy worker goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextTurn {
+    /// As soon as there is a reason.
+    AtOnce,
+    /// Then, whatever is due before.
+    Nap(Instant),
+    /// Then, or [`SNOOZE`] after something is due.
+    Doze(Instant),
 }
 
 impl Default for Pace {
@@ -33,16 +50,18 @@ impl Default for Pace {
             paced_at: None,
             plenty: false,
             bustle: Micros::ZERO,
+            stir: Micros::ZERO,
         }
     }
 }
 
 impl Pace {
-    /// A turn begins, and there are so many things to see to.
-    pub(super) fn begin(&mut self, now: Instant, things: usize) {
+    /// A turn begins, and there are so many things to see to, `own` of them from the application.
+    pub(super) fn begin(&mut self, now: Instant, things: usize, own: usize) {
         let past = now.saturating_since(self.begun);
         self.begun = now;
         self.bustle = (self.bustle - past + RARE * things as u64).min(MOST);
+        self.stir = (self.stir - past + OFTEN * things.saturating_sub(own) as u64).min(MOST);
         let paced = self.paced_at.is_some_and(|at| now.saturating_since(at) < PACED_FOR);
         self.gather = (self.gather + LONGER).min(if paced { GATHER_PACED } else { GATHER });
     }
@@ -60,14 +79,27 @@ impl Pace {
         self.gather = self.gather / 2;
     }
 
-    /// When the next turn may begin; `None` if it may as soon as there is a reason.
-    pub(super) fn next_turn(&self) -> Option<Instant> {
-        (self.bustle > BUSY && !self.plenty).then(|| self.begun + self.gather)
+    /// When the next turn may begin.
+    pub(super) fn next_turn(&self) -> NextTurn {
+        let at = self.begun + self.gather;
+        if self.plenty {
+            NextTurn::AtOnce
+        } else if self.bustle > BUSY {
+            NextTurn::Nap(at)
+        } else if self.stir > BUSY {
+            NextTurn::Doze(at)
+        } else {
+            NextTurn::AtOnce
+        }
     }
 }
 
 /// A thing to see to every so often is no reason to nap.
 const RARE: Micros = Micros::from_micros(200);
+/// The same for dozing: a stream of 20 Mb/s that is received is worth it.
+const OFTEN: Micros = Micros::from_micros(400);
+/// What is due so soon after something else is done with it.
+pub(super) const SNOOZE: Micros = Micros::from_micros(100);
 /// The time from turn to turn of a busy worker: short against every latency.
 const GATHER: Micros = Micros::from_millis(1);
 /// The same where streams are paced: less than the millisecond's worth that a stream may send at once.
@@ -87,21 +119,41 @@ const MOST: Micros = Micros::from_micros(4_000);
 mod tests {
     use super::*;
 
-    fn busy_after(interval_us: u64, things: usize) -> bool {
+    fn after(interval_us: u64, things: usize, own: usize) -> NextTurn {
         let mut pace = Pace::default();
         for turn in 1..=1_000 {
-            pace.begin(Instant::from_micros(1_000_000 + turn * interval_us), things);
+            pace.begin(Instant::from_micros(1_000_000 + turn * interval_us), things, own);
         }
-        pace.next_turn().is_some()
+        pace.next_turn()
+    }
+
+    fn nap_of(pace: &Pace) -> Instant {
+        match pace.next_turn() {
+            NextTurn::Nap(at) => at,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn a_worker_naps_when_things_come_often_and_only_then() {
-        assert!(!busy_after(1_000, 1), "a stream of 10 Mb/s");
-        assert!(!busy_after(250, 1), "of 40 Mb/s");
-        assert!(busy_after(100, 1), "of 100 Mb/s");
-        assert!(busy_after(500, 5), "many streams, while it naps");
-        assert!(!busy_after(500, 2), "and it wakes up again when they have gone");
+        let naps = |interval_us, things| matches!(after(interval_us, things, 0), NextTurn::Nap(_));
+        assert!(!naps(1_000, 1), "a stream of 10 Mb/s");
+        assert!(!naps(250, 1), "of 40 Mb/s");
+        assert!(naps(100, 1), "of 100 Mb/s");
+        assert!(naps(500, 5), "many streams, while it naps");
+        assert!(!naps(500, 2), "and it wakes up again when they have gone");
+    }
+
+    #[test]
+    fn a_worker_dozes_when_things_come_by_themselves_rather_often() {
+        let dozes = |interval_us, things, own| matches!(after(interval_us, things, own), NextTurn::Doze(_));
+        assert_eq!(
+            after(1_000, 2, 0),
+            NextTurn::AtOnce,
+            "a stream of 10 Mb/s: a datagram and a delivery each"
+        );
+        assert!(dozes(500, 2, 0), "of 20 Mb/s");
+        assert!(!dozes(500, 2, 2), "one that is sent");
     }
 
     #[test]
@@ -109,9 +161,9 @@ mod tests {
         let (mut pace, mut now) = (Pace::default(), Instant::from_micros(1_000_000));
         let mut nap = |paced: bool, after: u64| {
             now += Micros::from_micros(after);
-            pace.begin(now, 100);
+            pace.begin(now, 100, 0);
             pace.end(now, 1_000, paced);
-            pace.next_turn().expect("busy").saturating_since(now)
+            nap_of(&pace).saturating_since(now)
         };
         assert_eq!(nap(true, 1_000), GATHER);
         assert_eq!(nap(false, 1_000), GATHER_PACED);
@@ -123,11 +175,11 @@ mod tests {
         let (mut pace, mut now) = (Pace::default(), Instant::from_micros(1_000_000));
         let mut nap = |too_long: bool| {
             now += Micros::from_micros(1);
-            pace.begin(now, 100);
+            pace.begin(now, 100, 0);
             if too_long {
                 pace.too_long();
             }
-            pace.next_turn().expect("busy").saturating_since(now)
+            nap_of(&pace).saturating_since(now)
         };
         assert_eq!(nap(false), GATHER);
         assert_eq!(nap(true), GATHER / 2);
@@ -138,19 +190,19 @@ mod tests {
     #[test]
     fn after_a_turn_that_moved_much_comes_the_next() {
         let mut pace = Pace::default();
-        pace.begin(Instant::from_micros(1_000_000), 5_000);
+        pace.begin(Instant::from_micros(1_000_000), 5_000, 0);
         pace.end(Instant::from_micros(1_000_000), PLENTY, false);
-        assert_eq!(pace.next_turn(), None);
+        assert_eq!(pace.next_turn(), NextTurn::AtOnce);
         pace.end(Instant::from_micros(1_000_000), PLENTY - 1, false);
-        assert!(pace.next_turn().is_some());
+        assert_ne!(pace.next_turn(), NextTurn::AtOnce);
     }
 
     #[test]
     fn a_burst_alone_is_soon_forgotten() {
         let mut pace = Pace::default();
-        pace.begin(Instant::from_micros(1_000_000), 5_000);
-        assert_eq!(pace.next_turn(), Some(Instant::from_micros(1_000_000) + GATHER));
-        pace.begin(Instant::from_micros(1_003_000), 0);
-        assert_eq!(pace.next_turn(), None);
+        pace.begin(Instant::from_micros(1_000_000), 5_000, 0);
+        assert_eq!(pace.next_turn(), NextTurn::Nap(Instant::from_micros(1_000_000) + GATHER));
+        pace.begin(Instant::from_micros(1_013_000), 0, 0);
+        assert_eq!(pace.next_turn(), NextTurn::AtOnce);
     }
 }

@@ -29,7 +29,7 @@ use super::{
     handover::Handover,
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
-    pace::Pace,
+    pace::{NextTurn, Pace, SNOOZE},
     port::{self, Lease, PortShared, Registry},
     slab::Slab,
     timers::Timers,
@@ -63,6 +63,8 @@ pub(super) struct Worker {
     pace: Pace,
     /// Deadlines and datagrams of this turn.
     things: usize,
+    /// And what the application asked for.
+    own: usize,
     /// A socket had more than was received.
     more: bool,
     /// The end was ordered.
@@ -96,6 +98,7 @@ impl Worker {
             mail: Mail::default(),
             pace: Pace::default(),
             things: 0,
+            own: 0,
             more: false,
             finishing: false,
         }
@@ -108,12 +111,12 @@ impl Worker {
         }
         while !(self.finishing && self.carried.is_empty() && self.wires.is_empty()) {
             let begun = self.now();
-            (self.things, self.more) = (self.events.len(), false);
+            (self.things, self.own, self.more) = (self.events.len(), 0, false);
             self.read_mail(begun);
             self.serve_sockets();
             let now = self.now();
             self.serve_timers(now);
-            self.pace.begin(begun, self.things);
+            self.pace.begin(begun, self.things, self.own);
             self.serve_connections(now);
             self.pace.end(now, std::mem::take(&mut self.tools.moved), std::mem::take(&mut self.tools.paced));
             self.serve_ports(now);
@@ -138,12 +141,16 @@ impl Worker {
         };
         let at_once =
             !self.due.is_empty() || self.finishing && self.carried.is_empty() && self.wires.is_empty();
-        if !at_once
-            && !self.more
-            && let Some(next_turn) = self.pace.next_turn()
-        {
+        if !at_once && !self.more {
             // Nobody wakes us meanwhile, and nobody has to: whoever has something for us finds us awake.
-            srt_io::sleep_until(next_turn.as_micros());
+            match self.pace.next_turn() {
+                NextTurn::AtOnce => {}
+                NextTurn::Nap(at) => srt_io::sleep_until(at.as_micros()),
+                NextTurn::Doze(at) => {
+                    let at = next.map_or(at, |next| at.min(next + SNOOZE));
+                    srt_io::sleep_until(at.as_micros());
+                }
+            }
         }
         let deadline =
             if at_once || !self.inbox.may_sleep() { Some(0) } else { next.map(Instant::as_micros) };
@@ -157,7 +164,8 @@ impl Worker {
     fn read_mail(&mut self, now: Instant) {
         let mut mail = std::mem::take(&mut self.mail);
         self.inbox.take(&mut mail);
-        self.things += mail.commands.len() + mail.touched.len();
+        self.own = mail.commands.len() + mail.touched.len();
+        self.things += self.own;
         for command in mail.commands.drain(..) {
             self.obey(now, command);
         }
