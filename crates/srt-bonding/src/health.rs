@@ -104,6 +104,11 @@ impl Health {
         self.loss_percent
     }
 
+    /// What was sent is not answered, now: a link that is in doubt may have been heard again.
+    pub(crate) fn is_silent(&self, now: Instant, rtt: &Rtt) -> bool {
+        self.silent_at(rtt).is_some_and(|at| at <= now)
+    }
+
     /// When silence will be too long.
     pub(crate) fn silent_at(&self, rtt: &Rtt) -> Option<Instant> {
         let patience = self.patience(rtt);
@@ -138,12 +143,12 @@ impl Health {
             // Who carries nothing has lost nothing of late.
             self.loss_percent = 0;
         }
-        if rtt.first().is_some() {
+        if rtt.is_known() {
             let smoothed = rtt.smoothed();
             self.base_rtt = Some(self.base_rtt.map_or(smoothed, |base| base.min(smoothed)));
         }
         let limit = if self.unstable.is_some() { LOSS_GOOD } else { LOSS_BAD };
-        let wrong = if self.silent_at(rtt).is_some_and(|at| at <= now) {
+        let wrong = if self.is_silent(now, rtt) {
             Some(Unstable::Silence)
         } else if self.steered {
             None

@@ -201,6 +201,11 @@ impl Up {
         self.link.rtt().smoothed() / 2
     }
 
+    /// What was sent on it is not answered.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        self.health.is_silent(now, self.link.rtt())
+    }
+
     /// It may be trusted with a packet that no other link carries.
     pub(crate) fn is_trusted(&self) -> bool {
         self.goodbyes.is_none() && self.health.unstable().is_none() && self.probation.is_none()

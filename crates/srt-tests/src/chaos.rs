@@ -330,12 +330,12 @@ fn stand(evidence: &Evidence<'_>, link: usize) -> Vec<Stand> {
     let mut later = path.later.iter().peekable();
     let (mut forth, mut back) = (path.forth.clone(), path.back.clone());
     let (mut cut_forth, mut cut_back) = (0.0_f64, 0.0_f64);
-    let mut was_dead = false;
+    let (mut was_dead, mut moved_at) = (false, None);
     let mut stands = Vec::with_capacity(slots);
     for slot in 0..slots {
         let at = slot as f64 * SLOT;
         let mut changed = false;
-        while let Some((_, change)) = later.next_if(|(when, _)| *when < at + SLOT) {
+        while let Some((when, change)) = later.next_if(|(when, _)| *when < at + SLOT) {
             changed = true;
             match change {
                 Change::Both(profile) => (forth, back) = (profile.clone(), profile.clone()),
@@ -345,12 +345,16 @@ fn stand(evidence: &Evidence<'_>, link: usize) -> Vec<Stand> {
                     cut_forth = cut_forth.max(at + there);
                     cut_back = cut_back.max(at + here);
                 }
+                // The listener takes nothing from there, until the link is called again.
+                Change::Address => moved_at = Some(*when),
                 // That it is no more shows in when it is up.
-                Change::Address | Change::Remove | Change::Add => {}
+                Change::Remove | Change::Add => {}
             }
         }
-        let up = evidence.ups[link].iter().any(|up| up.0 <= at && at + SLOT < up.1);
-        let dead = at < cut_forth.max(cut_back);
+        let up = evidence.ups[link].iter().find(|up| up.0 <= at && at + SLOT < up.1);
+        let moved = up.zip(moved_at).is_some_and(|(up, moved_at)| moved_at >= up.0);
+        let dead = moved || at < cut_forth.max(cut_back);
+        let up = up.is_some();
         changed |= dead != was_dead;
         was_dead = dead;
         let s = |us: u64| us as f64 / 1e6;

@@ -276,8 +276,9 @@ impl Group {
             }
             let at = up.delivers_at(now, len);
             let late = due.is_some_and(|due| at > due);
-            // A link that just lost it is still better than one in doubt, and that better than coming too late.
-            let fault = [late, up.health.unstable().is_some(), avoid == Some(member.slot)];
+            // A link that just lost it is still better than one in doubt; of those one that is heard again is better than one that is
+            // not; and any better than coming too late.
+            let fault = [late, up.is_silent(now), up.health.unstable().is_some(), avoid == Some(member.slot)];
             let worse = fault.iter().fold(0_u8, |sum, &wrong| sum * 2 + u8::from(wrong));
             ways.push((worse, at, index));
         }

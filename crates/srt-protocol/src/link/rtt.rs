@@ -10,6 +10,8 @@ pub struct Rtt {
     longest_half_us: u64,
     shortest_us: u64,
     first_us: Option<u64>,
+    /// Somebody has measured it, we or the peer.
+    known: bool,
     /// How often the peer has told its own since we measured last.
     told: u32,
 }
@@ -30,6 +32,7 @@ impl Default for Rtt {
             longest_half_us: 0,
             shortest_us: 0,
             first_us: None,
+            known: false,
             told: 0,
         }
     }
@@ -47,6 +50,7 @@ impl Rtt {
     pub fn sample(&mut self, rtt: Micros) {
         let rtt = rtt.as_micros().min(LONGEST_US);
         self.told = 0;
+        self.known = true;
         if self.first_us.is_none() {
             self.first_us = Some(rtt);
             (self.smoothed_us, self.variance_us) = (rtt, rtt / 2);
@@ -65,6 +69,7 @@ impl Rtt {
         let assumed = (u64::from(rtt_us), u64::from(variance_us)) == (INITIAL_US, INITIAL_US / 2);
         self.told = self.told.saturating_add(1);
         if !assumed && (self.first_us.is_none() || self.told > TOLD_BEFORE_BELIEVED) {
+            self.known = true;
             self.shortest_us = self.shortest_us.min(u64::from(rtt_us));
             self.smoothed_us = u64::from(rtt_us).min(LONGEST_US);
             self.variance_us = u64::from(variance_us).min(LONGEST_US);
@@ -114,6 +119,12 @@ impl Rtt {
     #[must_use]
     pub const fn longest_half(&self) -> Micros {
         Micros::from_micros(self.longest_half_us)
+    }
+
+    /// Whether it was measured, by us or by the peer: who only sends measures nothing, and is told.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The first measurement of our own.
