@@ -183,7 +183,7 @@ impl Up {
         self.link.on_heard(now);
         if let Some(rate) = self.dark.take() {
             self.forgiven = now;
-            self.capacity = Capacity::new(now, rate - rate / 4);
+            self.capacity = self.capacity.resumed(now, rate);
             self.capacity.on_round_trip(now, self.link.rtt().smoothed());
             if self.limited {
                 self.link.set_rate(now, Some(self.capacity.rate()));

@@ -25,6 +25,8 @@ use crate::{
 const PACKET_BITS: f64 = (PAYLOAD + 16 + 28) as f64 * 8.0;
 /// The reference sender looks this often, in seconds.
 const SLOT: f64 = 0.005;
+/// What waits so long for the reference sender waits in a backlog.
+const CONGESTED: f64 = 0.15;
 /// Nothing happens before: the links come up and are found out.
 const QUIET: f64 = 6.0;
 
@@ -95,7 +97,7 @@ pub fn plan(seed: u64, mode: Mode, seconds: f64) -> Plan {
         let mut at = QUIET + chance.between(0.0, 12.0);
         while at < seconds - 8.0 {
             let end = disturb(&mut chance, base, at, &mut path.later);
-            at = end + chance.log_between(1.5, 25.0);
+            at = end + chance.log_between(2.0, 40.0);
         }
         for &(at, length) in &nights {
             path.later.push((at, Change::Cut(length, length)));
@@ -105,7 +107,7 @@ pub fn plan(seed: u64, mode: Mode, seconds: f64) -> Plan {
     }
     let sum: f64 = bases.iter().filter_map(|base| base.rate_bps).map(|rate| rate as f64).sum();
     let rate = match mode {
-        Mode::Balancing => sum * chance.between(0.4, 0.7),
+        Mode::Balancing => sum * chance.between(0.3, 0.6),
         _ => chance.between(1.5e6, 2.5e6),
     };
     let slowest = bases.iter().map(|base| base.delay_us).max().unwrap_or(0) as f64 / 500.0;
@@ -279,9 +281,11 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     }
     let lossy = longest.iter().copied().fold(0.0, f64::max);
     let mut brought = vec![false; evidence.sent.len()];
+    let mut overloads = Vec::new();
     if plan.mode == Mode::Balancing {
         let each: Vec<&[Stand]> = stands.iter().map(Vec::as_slice).collect();
-        refer(evidence, &each, lossy, &mut brought);
+        let lags = refer(evidence, &each, lossy, &mut brought);
+        overloads = find_overloads(evidence, &lags, &brought);
     } else {
         for link in &stands {
             refer(evidence, &[link], lossy, &mut brought);
@@ -292,13 +296,39 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         copies.entry(copy.place).or_default().push(copy);
     }
     let mut verdict = Verdict::default();
-    let mut said: Option<(u32, bool, usize)> = None;
+    // Of more than the links carry it is a matter of taste what is lost, and only how much counts.
+    let mut spared = vec![false; evidence.sent.len()];
+    for &(first, end) in &overloads {
+        let missing = evidence.missing.iter().filter(|&&place| (first..end).contains(&(place as usize)));
+        let missing: Vec<u32> = missing.copied().collect();
+        let least = brought[first..end].iter().filter(|brought| !**brought).count();
+        spared[first..end].fill(true);
+        let more = missing.len().saturating_sub(least);
+        verdict.owed.extend(missing.iter().rev().take(more));
+        verdict.excused.extend(missing.iter().rev().skip(more));
+        if let Some(&place) = missing.first() {
+            let own = copies.get(&place).map_or(&[][..], Vec::as_slice);
+            verdict.why.push(format!(
+                "{} overload from {:.3} to {:.3}: lost {} of {}, the reference {least}; the first: {}",
+                if more > 0 { "OWED" } else { "excused" },
+                evidence.sent[first],
+                evidence.sent[end - 1],
+                missing.len(),
+                end - first,
+                explain(evidence, &stands, place, more > 0, own),
+            ));
+        }
+    }
+    let mut said: Option<(u32, bool)> = None;
     for &place in &evidence.missing {
         let own = copies.get(&place).map_or(&[][..], Vec::as_slice);
         let due = evidence.sent[place as usize] + evidence.delay;
         let came = own.iter().filter_map(|copy| copy.came).any(|at| seconds_of(at) < due - 0.002);
         // Three times a link that was good lost it, without a fault but its loss.
         let unlucky = own.iter().filter(|copy| copy.lost == Some(Cause::Luck)).count() >= 3;
+        if spared[place as usize] && !came {
+            continue;
+        }
         let owed = came || brought[place as usize] && !unlucky;
         if owed {
             verdict.owed.push(place);
@@ -307,13 +337,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         }
         // One line for losses of one kind in a row.
         match &mut said {
-            Some((last, kind, line)) if *last + 1 == place && *kind == owed => {
-                *last = place;
-                let _ = line;
-            }
+            Some((last, kind)) if *last + 1 == place && *kind == owed => *last = place,
             _ => {
                 verdict.why.push(explain(evidence, &stands, place, owed, own));
-                said = Some((place, owed, verdict.why.len() - 1));
+                said = Some((place, owed));
             }
         }
     }
@@ -421,8 +448,39 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
     }
 }
 
-/// What the reference sender brings over these links together.
-fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut [bool]) {
+/// Where the reference sender has more than it can send: from, and until before.
+fn find_overloads(evidence: &Evidence<'_>, lags: &[f64], brought: &[bool]) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize, bool)> = Vec::new();
+    for (place, (&lag, &brought)) in lags.iter().zip(brought).enumerate() {
+        if lag < CONGESTED && brought {
+            continue;
+        }
+        match found.last_mut() {
+            Some((_, end, lost)) if evidence.sent[place] - evidence.sent[*end - 1] < evidence.delay => {
+                (*end, *lost) = (place + 1, *lost || !brought);
+            }
+            _ => found.push((place, place + 1, !brought)),
+        }
+    }
+    // What was sent shortly before and after waits with the rest.
+    let padded = found.into_iter().filter(|found| found.2).map(|(first, end, _)| {
+        let (from, until) = (evidence.sent[first] - evidence.delay, evidence.sent[end - 1] + evidence.delay);
+        let first = evidence.sent.partition_point(|at| *at < from);
+        (first, evidence.sent.partition_point(|at| *at <= until))
+    });
+    let mut overloads: Vec<(usize, usize)> = Vec::new();
+    for (first, end) in padded {
+        match overloads.last_mut() {
+            Some(last) if first <= last.1 => last.1 = last.1.max(end),
+            _ => overloads.push((first, end)),
+        }
+    }
+    overloads
+}
+
+/// What the reference sender brings over these links together; and how long each message waited for it.
+fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut [bool]) -> Vec<f64> {
+    let mut lags = vec![f64::MAX; evidence.sent.len()];
     let slots = links.first().map_or(0, |link| link.len());
     let mut next = 0;
     for slot in 0..slots {
@@ -437,6 +495,7 @@ fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut 
         let spare = 0.06 + if used().any(|stand| stand.loss > 0.0) { lossy } else { 0.0 };
         while next < evidence.sent.len() && evidence.sent[next] <= at {
             let due = evidence.sent[next] + evidence.delay;
+            lags[next] = at - evidence.sent[next];
             if at + way + spare > due {
                 next += 1;
                 continue;
@@ -449,6 +508,7 @@ fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut 
             next += 1;
         }
     }
+    lags
 }
 
 /// One line: what became of a message.

@@ -170,6 +170,18 @@ impl Capacity {
         }
     }
 
+    /// A link that was not heard for long, and is again: begins a quarter below what it was taken to carry, and expects that to be
+    /// what it carries.
+    #[must_use]
+    pub fn resumed(&self, now: Instant, before: u64) -> Self {
+        let known = self.known.map(|known| known.min(before as f64).max(RATE_MIN));
+        let mut resumed = Self::new(now, before - before / 4);
+        if known.is_some() {
+            (resumed.known, resumed.state) = (known, State::Steady);
+        }
+        resumed
+    }
+
     /// A datagram with data left on this link, the first time or again; its size with the headers of IP and UDP.
     pub fn on_sent(&mut self, now: Instant, wire_bytes: usize) {
         let bytes = u64::try_from(wire_bytes).unwrap_or(u64::MAX).min(PACKET_MAX);

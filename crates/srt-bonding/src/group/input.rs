@@ -30,6 +30,8 @@ const SAID_AFTER: Micros = Micros::from_millis(15);
 /// Time between two reports of what has come, and from a packet to the next of them.
 const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
+/// Where another try would have so little time to spare it is made at once.
+const LAST_MARGIN: Micros = Micros::from_millis(100);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
 const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);
 
@@ -272,15 +274,30 @@ impl Group {
             stream.last_progress_at = now;
         }
         for (seq, slot, age) in overdue {
-            // A report cannot know of what left less than a round trip ago.
-            let patience = self
-                .members
-                .iter()
-                .filter(|member| member.slot == slot)
-                .find_map(|member| Some(member.live()?.link.rtt().overdue() + REPORT_PERIOD));
-            if age > patience.unwrap_or_default() {
+            if age > self.patience(now, seq, slot) {
                 self.send_again(now, seq, Some(slot));
             }
+        }
+    }
+
+    /// How long after it left on a link a packet that did not come is sent again without having been told lost.
+    fn patience(&self, now: Instant, seq: SeqNumber, slot: Slot) -> Micros {
+        let link = self.members.iter().find(|member| member.slot == slot).and_then(Member::live);
+        let Some(up) = link else { return Micros::ZERO };
+        // A report cannot know of what left less than a round trip ago.
+        let rtt = up.link.rtt();
+        let usual = rtt.overdue() + REPORT_PERIOD;
+        let soonest = up.capacity.base_delay() * 2 + REPORT_PERIOD * 2;
+        // Where there will be no time for another try on another link, that is made before it is too late: a queue that grows is
+        // told of only by what has come through it.
+        let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
+        let quickest = others.filter(|up| up.is_trusted()).map(|up| up.delivers_at(now, 1_316)).min();
+        let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
+        match quickest.zip(due) {
+            Some((quickest, due)) if quickest + quickest.saturating_since(now) + LAST_MARGIN > due => {
+                soonest.min(usual)
+            }
+            _ => usual,
         }
     }
 

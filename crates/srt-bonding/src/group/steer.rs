@@ -12,7 +12,7 @@ use super::{End, Group, PATIENCE, Role, Stream};
 use crate::{
     Event, LinkId, Mode,
     backup::{Candidate, choose, proven_after},
-    event::{Down, Unstable},
+    event::Down,
     ledger::Slot,
     member::{Member, Phase, Up},
     recovery::Loss,
@@ -69,7 +69,7 @@ impl Group {
                 let changed = up.health.look(now, up.link.rtt());
                 up.capacity.handle_timeout(now);
                 let unstable = up.health.unstable();
-                if changed && unstable == Some(Unstable::Silence) {
+                if up.is_silent(now) && up.dark.is_none() {
                     up.dark = Some(up.capacity.rate());
                 }
                 let balancing = self.mode == Mode::Balancing;
