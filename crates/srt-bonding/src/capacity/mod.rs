@@ -342,6 +342,11 @@ impl Capacity {
         if self.rechecking && flow.flat() && self.stalled(now) {
             return;
         }
+        if self.known.is_some() && flow.flat() && flow.sent < self.rate * UNUSED {
+            // So little makes no queue that stays: the way is longer, and nothing is known of what it carries.
+            self.give_up(now);
+            return;
+        }
         self.loss.abandon(now);
         (self.drain_began, self.drain_least) = (now, Micros::ZERO);
         let shorter = self.way.base_us() < self.dug_base_us - 3_000.0;
@@ -687,6 +692,8 @@ const BLIND: f64 = 0.9;
 /// A rate that doubles is never more than this many times what is seen to arrive.
 const ARRIVES_LATE: f64 = 3.0;
 
+/// Who sends less than this share of the rate has not made a queue that neither grows nor shrinks.
+const UNUSED: f64 = 0.5;
 /// After a drain the rate is this share of what the link carries.
 const BELOW: f64 = 0.97;
 /// While draining it is this share, and less where the queue is long.

@@ -337,9 +337,12 @@ impl Group {
     fn on_missed(&mut self, now: Instant, seq: SeqNumber, slot: Slot) {
         let fate = self.stream.as_ref().and_then(|stream| stream.ledger.get(seq));
         let known = fate.is_none_or(|fate| fate.done || fate.reported & slot.bit() != 0);
-        let age = fate.and_then(|fate| fate.left(now)).map_or(Micros::ZERO, |(_, age)| age);
+        // Where it left on another link since, it left here at its origin at the earliest.
+        let here =
+            fate.and_then(|fate| fate.left(now)).filter(|left| left.0 == slot).map(|(_, age)| now - age);
+        let left = here.or_else(|| Some(self.stream.as_ref()?.send.packet(seq)?.0.origin)).unwrap_or(now);
         let member = self.members.iter_mut().find(|member| member.slot == slot);
-        if let Some(up) = member.and_then(Member::up_mut).filter(|up| !known && now - age >= up.forgiven) {
+        if let Some(up) = member.and_then(Member::up_mut).filter(|up| !known && left >= up.forgiven) {
             up.health.on_lost();
             up.capacity.on_lost(now, 1);
         }
