@@ -342,10 +342,15 @@ impl Capacity {
         if self.rechecking && flow.flat() && self.stalled(now) {
             return;
         }
-        if self.known.is_some() && flow.flat() && flow.sent < self.rate * UNUSED {
-            // So little makes no queue that stays: the way is longer, and nothing is known of what it carries.
-            self.give_up(now);
-            return;
+        if flow.sent < self.rate * UNUSED {
+            if flow.packets < FEW {
+                return; // so little is no evidence: it is jitter, or a longer way
+            }
+            if self.known.is_some() && flow.flat() {
+                // So little makes no queue that stays: the way is longer, and nothing is known of what it carries.
+                self.give_up(now);
+                return;
+            }
         }
         self.loss.abandon(now);
         (self.drain_began, self.drain_least) = (now, Micros::ZERO);
@@ -637,7 +642,8 @@ impl Capacity {
         });
         let carried = if told > 0.0 { (through + told.clamp(0.3 * sent, 1.1 * sent)) / 2.0 } else { through };
         let most = self.received_most().map_or(f64::MAX, |received| received * RECEIVED_MOST);
-        Some(Flow { sent, carried: carried.min(most) })
+        let packets = sent * elapsed_us / 1e6 / self.packet;
+        Some(Flow { sent, carried: carried.min(most), packets })
     }
 }
 
@@ -646,6 +652,8 @@ impl Capacity {
 struct Flow {
     sent: f64,
     carried: f64,
+    /// How many packets that is told by.
+    packets: f64,
 }
 
 impl Flow {
@@ -694,6 +702,8 @@ const ARRIVES_LATE: f64 = 3.0;
 
 /// Who sends less than this share of the rate has not made a queue that neither grows nor shrinks.
 const UNUSED: f64 = 0.5;
+/// Of a link that is hardly used so many packets tell what it carries, and fewer nothing.
+const FEW: f64 = 20.0;
 /// After a drain the rate is this share of what the link carries.
 const BELOW: f64 = 0.97;
 /// While draining it is this share, and less where the queue is long.
