@@ -92,6 +92,8 @@ pub struct Capacity {
     rate: f64,
     /// What the link was last found to carry.
     known: Option<f64>,
+    /// When.
+    known_at: Instant,
     state: State,
     reason: Reason,
     limited: bool,
@@ -139,6 +141,7 @@ impl Capacity {
             initial,
             rate: initial,
             known: None,
+            known_at: now,
             state: State::Starting,
             reason: Reason::Initial,
             limited: false,
@@ -177,7 +180,7 @@ impl Capacity {
         let known = self.known.map(|known| known.min(before as f64).max(RATE_MIN));
         let mut resumed = Self::new(now, before - before / 4);
         if known.is_some() {
-            (resumed.known, resumed.state) = (known, State::Steady);
+            (resumed.known, resumed.known_at, resumed.state) = (known, self.known_at, State::Steady);
         }
         resumed
     }
@@ -428,13 +431,13 @@ impl Capacity {
         self.way.rebase(now);
         self.rechecking = false;
         self.stalls = 0;
-        self.known = Some(self.unhindered);
+        self.know(now, self.unhindered);
         self.settle(now, self.unhindered * BELOW, Reason::LongerWay);
     }
 
     fn cut_to(&mut self, now: Instant, carried: f64, queue_us: f64) {
         let deeper = ((queue_us - DRAIN_GENTLY_US) / DRAIN_HARD_US).clamp(0.0, DRAIN - DRAIN_DEEPEST);
-        self.known = Some(carried.max(RATE_MIN));
+        self.know(now, carried);
         (self.cut, self.emptied) = (now, None);
         self.set(State::Draining, carried * (DRAIN - deeper), Reason::Queue);
     }
@@ -444,9 +447,13 @@ impl Capacity {
         (self.dug, self.dug_base_us) = (Some(now), self.way.base_us());
         (self.undershoot_us, self.emptied) = (UNDERSHOOT_US, None);
         (self.drain_began, self.drain_least, self.cut) = (now, DIG, now);
-        self.known = Some(known.max(RATE_MIN));
+        self.know(now, known);
         self.unhindered = known;
         self.set(State::Draining, known * DIG_RATE, Reason::Loss);
+    }
+
+    fn know(&mut self, now: Instant, carried: f64) {
+        (self.known, self.known_at) = (Some(carried.max(RATE_MIN)), now);
     }
 
     fn settle(&mut self, now: Instant, rate: f64, reason: Reason) {
@@ -471,7 +478,7 @@ impl Capacity {
                 if self.dug.is_none_or(|at| now.saturating_since(at) > DIG_EVERY) {
                     self.dig(now, known);
                 } else {
-                    self.known = Some(known);
+                    self.know(now, known);
                     self.settle(now, self.rate, Reason::Loss);
                 }
             }
@@ -507,7 +514,9 @@ impl Capacity {
         let (needs, per_second) = match self.known {
             None => (USED_STARTING, doubling),
             Some(known) if self.rate < known * 0.9 => (USED_STARTING, doubling),
-            Some(known) if self.rate > known * 1.5 => (USED_STARTING, (0.2 / (rtt_s + 0.1)).min(1.2)),
+            Some(known) if self.rate > known * 1.5 || now.saturating_since(self.known_at) > DOUBTFUL => {
+                (USED_STARTING, (0.2 / (rtt_s + 0.1)).min(1.2))
+            }
             Some(known) => {
                 // Smaller links faster, for fairness; slower where packets are few or jitter hides what it does.
                 let by_rate = GROWTH * (GROWTH_AT / self.rate).sqrt().clamp(0.5, 3.0);
@@ -704,6 +713,8 @@ const ARRIVES_LATE: f64 = 3.0;
 const UNUSED: f64 = 0.5;
 /// Of a link that is hardly used so many packets tell what it carries, and fewer nothing.
 const FEW: f64 = 20.0;
+/// A capacity that was not met again for this long may have become another.
+const DOUBTFUL: Micros = Micros::from_secs(6);
 /// After a drain the rate is this share of what the link carries.
 const BELOW: f64 = 0.97;
 /// While draining it is this share, and less where the queue is long.
