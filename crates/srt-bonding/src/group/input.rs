@@ -289,9 +289,12 @@ impl Group {
         let usual = rtt.overdue() + REPORT_PERIOD;
         let soonest = up.capacity.base_delay() * 2 + REPORT_PERIOD * 2;
         // Where there will be no time for another try on another link, that is made before it is too late: a queue that grows is
-        // told of only by what has come through it.
+        // told of only by what has come through it. Where all have enough to do it would cost others their time.
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
-        let quickest = others.filter(|up| up.is_trusted()).map(|up| up.delivers_at(now, 1_316)).min();
+        let quickest = others
+            .filter(|up| up.is_trusted() && up.again.is_empty())
+            .map(|up| up.delivers_at(now, 1_316))
+            .min();
         let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
         match quickest.zip(due) {
             Some((quickest, due)) if quickest + quickest.saturating_since(now) + LAST_MARGIN > due => {
