@@ -467,6 +467,10 @@ impl Capacity {
         let noticed = if self.state == State::Starting { NOTICED_STARTING } else { NOTICED };
         match self.loss.judge(now, rtt, &self.sent, self.packet, noticed) {
             Verdict::Usual => {}
+            // Who sends so little has not lost a little of it by sending too much.
+            Verdict::Excess { sent, carried } if sent < self.rate * UNUSED && carried > sent * MUCH_CAME => {
+                self.loss.abandon(now);
+            }
             Verdict::Excess { sent, carried } => {
                 let carried = carried.max(sent * CUT_MOST);
                 // Where the way is not known yet its queue may have been full before it was ever seen empty.
@@ -713,6 +717,8 @@ const ARRIVES_LATE: f64 = 3.0;
 const UNUSED: f64 = 0.5;
 /// Of a link that is hardly used so many packets tell what it carries, and fewer nothing.
 const FEW: f64 = 20.0;
+/// What came of what was sent, where nothing much was wrong.
+const MUCH_CAME: f64 = 0.75;
 /// A capacity that was not met again for this long may have become another.
 const DOUBTFUL: Micros = Micros::from_secs(6);
 /// After a drain the rate is this share of what the link carries.
