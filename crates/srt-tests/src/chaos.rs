@@ -27,6 +27,8 @@ const PACKET_BITS: f64 = (PAYLOAD + 16 + 28) as f64 * 8.0;
 const SLOT: f64 = 0.005;
 /// What waits so long for the reference sender waits in a backlog.
 const CONGESTED: f64 = 0.15;
+/// After so long without a word from the other end a link is no more.
+const PEER_IDLE: f64 = 4.9;
 /// Nothing happens before: the links come up and are found out.
 const QUIET: f64 = 6.0;
 
@@ -358,6 +360,7 @@ fn stand(evidence: &Evidence<'_>, link: usize) -> Vec<Stand> {
     let (mut forth, mut back) = (path.forth.clone(), path.back.clone());
     let (mut cut_forth, mut cut_back) = (0.0_f64, 0.0_f64);
     let (mut was_dead, mut moved_at) = (false, None);
+    let mut dead_from: Option<f64> = None;
     let mut stands = Vec::with_capacity(slots);
     for slot in 0..slots {
         let at = slot as f64 * SLOT;
@@ -380,7 +383,12 @@ fn stand(evidence: &Evidence<'_>, link: usize) -> Vec<Stand> {
         }
         let up = evidence.ups[link].iter().find(|up| up.0 <= at && at + SLOT < up.1);
         let moved = up.zip(moved_at).is_some_and(|(up, moved_at)| moved_at >= up.0);
-        let dead = moved || at < cut_forth.max(cut_back);
+        let cut = at < cut_forth.max(cut_back);
+        dead_from = if cut { dead_from.or(Some(at)) } else { None };
+        if dead_from.is_some_and(|from| at - from > PEER_IDLE) {
+            moved_at = Some(at); // one of both ends has given it up
+        }
+        let dead = moved || cut;
         let up = up.is_some();
         changed |= dead != was_dead;
         was_dead = dead;
