@@ -27,6 +27,8 @@ const PACKET_BITS: f64 = (PAYLOAD + 16 + 28) as f64 * 8.0;
 const SLOT: f64 = 0.005;
 /// What waits so long for the reference sender waits in a backlog.
 const CONGESTED: f64 = 0.15;
+/// The reference sender fills so much of a link.
+const FILLS: f64 = 0.8;
 /// After so long without a word from the other end a link is no more.
 const PEER_IDLE: f64 = 4.9;
 /// Nothing happens before: the links come up and are found out.
@@ -425,6 +427,7 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
     let balances = plan.mode == Mode::Balancing;
     let slots_of = |seconds: f64| usize::try_from(micros(seconds / SLOT / 1e6)).unwrap_or(0);
     let first = plan.rate_bps as f64 / 4.0;
+    let whole = plan.rate_bps as f64 * PACKET_BITS / (PAYLOAD as f64 * 8.0);
     let (mut good_from, mut known) = (0_usize, first);
     for slot in 0..link.len() {
         let reaction = slots_of(Reaction::to(longest[slot]).0);
@@ -451,7 +454,9 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
             // It doubles each second.
             known *= 2.0_f64.powf(SLOT);
             let rate = if balances { known.min(now.rate) } else { now.rate };
-            link[slot].uses = rate * 0.8 * (1.0 - 2.0 * now.loss).max(0.0);
+            let uses = rate * FILLS * (1.0 - 2.0 * now.loss).max(0.0);
+            // One link alone has to carry all of it.
+            link[slot].uses = if balances || uses > whole { uses } else { 0.0 };
         }
     }
 }

@@ -525,7 +525,7 @@ impl Capacity {
                 // Smaller links faster, for fairness; slower where packets are few or jitter hides what it does.
                 let by_rate = GROWTH * (GROWTH_AT / self.rate).sqrt().clamp(0.5, 3.0);
                 let calm = CALM_US / (CALM_US + (self.way.noise_us() - packet_us).max(0.0));
-                let gentle = by_rate.min(1.0 / 700.0 / packet_us * 1e6) * calm;
+                let gentle = by_rate.min((1.0 / 700.0 / packet_us * 1e6).max(GROWTH_LEAST)) * calm;
                 let beyond = (self.rate / known - 1.04 - gentle * rtt_s).max(0.0);
                 (USED, (gentle * (1.0 + 100.0 * beyond)).min((0.1 / (rtt_s + 0.06)).min(0.7)))
             }
@@ -752,6 +752,8 @@ const MEASURED_MOST_US: f64 = 600_000.0;
 /// Share by which the rate grows in a second near the known capacity, at [`GROWTH_AT`] bytes per second (20 Mb/s).
 const GROWTH: f64 = 0.04;
 const GROWTH_AT: f64 = 2_500_000.0;
+/// However few its packets: a rate that has become wrong is not to stay so for long.
+const GROWTH_LEAST: f64 = 0.08;
 /// Jitter that halves the growth.
 const CALM_US: f64 = 15_000.0;
 const GROWTH_STEP: Micros = Micros::from_millis(100);
