@@ -18,7 +18,7 @@ use crate::{
     capacity::Report,
     event::Down,
     ledger::Slot,
-    member::{Member, Phase},
+    member::{Member, Phase, Up},
 };
 
 /// Stamps of a link that differ by more than this from those of the others are of another clock.
@@ -30,6 +30,8 @@ const SAID_AFTER: Micros = Micros::from_millis(15);
 /// Time between two reports of what has come, and from a packet to the next of them.
 const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
+/// A NAK may have left so long before the packet came that it misses.
+const NAK_LATE: Micros = Micros::from_millis(10);
 /// Where another try would have so little time to spare it is made at once.
 const LAST_MARGIN: Micros = Micros::from_millis(100);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
@@ -343,9 +345,15 @@ impl Group {
         // Where it left on another link since, it left here at its origin at the earliest.
         let here =
             fate.and_then(|fate| fate.left(now)).filter(|left| left.0 == slot).map(|(_, age)| now - age);
+        let times = fate.map_or(0, |fate| fate.times);
         let left = here.or_else(|| Some(self.stream.as_ref()?.send.packet(seq)?.0.origin)).unwrap_or(now);
         let member = self.members.iter_mut().find(|member| member.slot == slot);
-        if let Some(up) = member.and_then(Member::up_mut).filter(|up| !known && left >= up.forgiven) {
+        // What was sent again is still missed by reports that left before it came.
+        let of_before =
+            |up: &Up| times > 1 && now.saturating_since(left) < up.link.rtt().smoothed() + NAK_LATE;
+        if let Some(up) =
+            member.and_then(Member::up_mut).filter(|up| !known && left >= up.forgiven && !of_before(up))
+        {
             up.health.on_lost();
             up.capacity.on_lost(now, 1);
         }

@@ -69,8 +69,9 @@ impl Rtt {
         let assumed = (u64::from(rtt_us), u64::from(variance_us)) == (INITIAL_US, INITIAL_US / 2);
         self.told = self.told.saturating_add(1);
         if !assumed && (self.first_us.is_none() || self.told > TOLD_BEFORE_BELIEVED) {
+            let shortest_us = if self.known { self.shortest_us } else { u64::MAX };
             self.known = true;
-            self.shortest_us = self.shortest_us.min(u64::from(rtt_us));
+            self.shortest_us = shortest_us.min(u64::from(rtt_us));
             self.smoothed_us = u64::from(rtt_us).min(LONGEST_US);
             self.variance_us = u64::from(variance_us).min(LONGEST_US);
             self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
