@@ -32,6 +32,8 @@ const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
 /// A NAK may have left so long before the packet came that it misses.
 const NAK_LATE: Micros = Micros::from_millis(10);
+/// A link for which so much waits has enough to do.
+const BUSY: usize = 8;
 /// Where another try would have so little time to spare it is made at once.
 const LAST_MARGIN: Micros = Micros::from_millis(100);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
@@ -294,7 +296,7 @@ impl Group {
         // told of only by what has come through it. Where all have enough to do it would cost others their time.
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
         let quickest = others
-            .filter(|up| up.is_trusted() && up.again.is_empty())
+            .filter(|up| up.is_trusted() && up.again.len() < BUSY)
             .map(|up| up.delivers_at(now, 1_316))
             .min();
         let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
