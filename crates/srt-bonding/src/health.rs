@@ -99,14 +99,14 @@ impl Health {
         self.unstable
     }
 
-    /// What it was asked of late it has answered, though it may be in doubt still.
-    pub(crate) const fn answers(&self) -> bool {
-        self.unstable.is_none() || self.good_since.is_some()
-    }
-
     /// Loss in percent, smoothed.
     pub(crate) const fn loss_percent(&self) -> u32 {
         self.loss_percent
+    }
+
+    /// What was sent is not answered, now: a link that is in doubt may have been heard again.
+    pub(crate) fn is_silent(&self, now: Instant, rtt: &Rtt) -> bool {
+        self.silent_at(rtt).is_some_and(|at| at <= now)
     }
 
     /// When silence will be too long.
@@ -148,7 +148,7 @@ impl Health {
             self.base_rtt = Some(self.base_rtt.map_or(smoothed, |base| base.min(smoothed)));
         }
         let limit = if self.unstable.is_some() { LOSS_GOOD } else { LOSS_BAD };
-        let wrong = if self.silent_at(rtt).is_some_and(|at| at <= now) {
+        let wrong = if self.is_silent(now, rtt) {
             Some(Unstable::Silence)
         } else if self.steered {
             None
@@ -196,18 +196,6 @@ mod tests {
         let mut rtt = Rtt::default();
         (0..200).for_each(|_| rtt.sample(Micros::from_millis(ms)));
         rtt
-    }
-
-    #[test]
-    fn a_round_trip_that_only_the_peer_measures_counts_too() {
-        let mut health =
-            Health::new(at(0), Micros::from_millis(60), Micros::from_millis(1_000), (false, false));
-        let mut rtt = Rtt::default();
-        rtt.told_by_peer(30_000, 1_000);
-        assert!(!health.look(at(10), &rtt));
-        rtt.told_by_peer(600_000, 1_000);
-        assert!(health.look(at(20), &rtt));
-        assert_eq!(health.unstable(), Some(Unstable::Delay));
     }
 
     #[test]

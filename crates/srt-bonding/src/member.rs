@@ -169,16 +169,12 @@ impl Up {
         let serving = rate.map_or(Micros::ZERO, |rate| {
             Micros::from_micros((waiting as u64).saturating_mul(1_000_000) / rate.max(1))
         });
-        ready + serving + self.way(now)
-    }
-
-    /// How long a packet that leaves now takes, with the queue before it.
-    pub(crate) fn way(&self, now: Instant) -> Micros {
-        if self.limited && !self.capacity.base_delay().is_zero() {
+        let way = if self.limited && !self.capacity.base_delay().is_zero() {
             self.capacity.base_delay() + self.capacity.queueing_now(now)
         } else {
             self.one_way()
-        }
+        };
+        ready + serving + way
     }
 
     /// Something was heard: where that was not so for long, what it carries is found out anew, from what was known before.
@@ -187,7 +183,7 @@ impl Up {
         self.link.on_heard(now);
         if let Some(rate) = self.dark.take() {
             self.forgiven = now;
-            self.capacity = Capacity::new(now, rate - rate / 4);
+            self.capacity = self.capacity.resumed(now, rate);
             self.capacity.on_round_trip(now, self.link.rtt().smoothed());
             if self.limited {
                 self.link.set_rate(now, Some(self.capacity.rate()));
@@ -203,6 +199,11 @@ impl Up {
     /// How long a packet is under way.
     pub(crate) fn one_way(&self) -> Micros {
         self.link.rtt().smoothed() / 2
+    }
+
+    /// What was sent on it is not answered.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        self.health.is_silent(now, self.link.rtt())
     }
 
     /// It may be trusted with a packet that no other link carries.

@@ -10,15 +10,8 @@
 //! second; where links are shared it sends a packet once, oldest first, and gives up what comes too late. A packet that this sender
 //! would have brought in time, with a round trip to spare, is *owed*. So is every packet of which a copy came in time. All others
 //! are excused: no copy could have come.
-//!
-//! Where more is sent than the links carry, some of it is lost, and which is a matter of taste. So over each stretch in
-//! which the reference sender itself gives packets up, it is the number that counts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    num::NonZeroU64,
-};
+use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroU64};
 
 use srt_bonding::Mode;
 use srt_impair::{Cause, Loss, Profile};
@@ -32,6 +25,12 @@ use crate::{
 const PACKET_BITS: f64 = (PAYLOAD + 16 + 28) as f64 * 8.0;
 /// The reference sender looks this often, in seconds.
 const SLOT: f64 = 0.005;
+/// What waits so long for the reference sender waits in a backlog.
+const CONGESTED: f64 = 0.15;
+/// The reference sender fills so much of a link.
+const FILLS: f64 = 0.8;
+/// After so long without a word from the other end a link is no more.
+const PEER_IDLE: f64 = 4.9;
 /// Nothing happens before: the links come up and are found out.
 const QUIET: f64 = 6.0;
 
@@ -102,7 +101,7 @@ pub fn plan(seed: u64, mode: Mode, seconds: f64) -> Plan {
         let mut at = QUIET + chance.between(0.0, 12.0);
         while at < seconds - 8.0 {
             let end = disturb(&mut chance, base, at, &mut path.later);
-            at = end + chance.log_between(1.5, 25.0);
+            at = end + chance.log_between(2.0, 40.0);
         }
         for &(at, length) in &nights {
             path.later.push((at, Change::Cut(length, length)));
@@ -112,7 +111,7 @@ pub fn plan(seed: u64, mode: Mode, seconds: f64) -> Plan {
     }
     let sum: f64 = bases.iter().filter_map(|base| base.rate_bps).map(|rate| rate as f64).sum();
     let rate = match mode {
-        Mode::Balancing => sum * chance.between(0.4, 0.7),
+        Mode::Balancing => sum * chance.between(0.3, 0.6),
         _ => chance.between(1.5e6, 2.5e6),
     };
     let slowest = bases.iter().map(|base| base.delay_us).max().unwrap_or(0) as f64 / 500.0;
@@ -286,9 +285,11 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     }
     let lossy = longest.iter().copied().fold(0.0, f64::max);
     let mut brought = vec![false; evidence.sent.len()];
+    let mut overloads = Vec::new();
     if plan.mode == Mode::Balancing {
         let each: Vec<&[Stand]> = stands.iter().map(Vec::as_slice).collect();
-        refer(evidence, &each, lossy, &mut brought);
+        let lags = refer(evidence, &each, lossy, &mut brought);
+        overloads = find_overloads(evidence, &lags, &brought);
     } else {
         for link in &stands {
             refer(evidence, &[link], lossy, &mut brought);
@@ -298,9 +299,30 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     for copy in evidence.copies.iter().filter(|copy| evidence.missing.binary_search(&copy.place).is_ok()) {
         copies.entry(copy.place).or_default().push(copy);
     }
-    let overloaded = Stretches::of(evidence, &brought);
-    let mut traded = Vec::new();
     let mut verdict = Verdict::default();
+    // Of more than the links carry it is a matter of taste what is lost, and only how much counts.
+    let mut spared = vec![false; evidence.sent.len()];
+    for &(first, end) in &overloads {
+        let missing = evidence.missing.iter().filter(|&&place| (first..end).contains(&(place as usize)));
+        let missing: Vec<u32> = missing.copied().collect();
+        let least = brought[first..end].iter().filter(|brought| !**brought).count();
+        spared[first..end].fill(true);
+        let more = missing.len().saturating_sub(least);
+        verdict.owed.extend(missing.iter().rev().take(more));
+        verdict.excused.extend(missing.iter().rev().skip(more));
+        if let Some(&place) = missing.first() {
+            let own = copies.get(&place).map_or(&[][..], Vec::as_slice);
+            verdict.why.push(format!(
+                "{} overload from {:.3} to {:.3}: lost {} of {}, the reference {least}; the first: {}",
+                if more > 0 { "OWED" } else { "excused" },
+                evidence.sent[first],
+                evidence.sent[end - 1],
+                missing.len(),
+                end - first,
+                explain(evidence, &stands, place, more > 0, own),
+            ));
+        }
+    }
     let mut said: Option<(u32, bool)> = None;
     for &place in &evidence.missing {
         let own = copies.get(&place).map_or(&[][..], Vec::as_slice);
@@ -308,11 +330,12 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         let came = own.iter().filter_map(|copy| copy.came).any(|at| seconds_of(at) < due - 0.002);
         // Three times a link that was good lost it, without a fault but its loss.
         let unlucky = own.iter().filter(|copy| copy.lost == Some(Cause::Luck)).count() >= 3;
+        if spared[place as usize] && !came {
+            continue;
+        }
         let owed = came || brought[place as usize] && !unlucky;
-        if came || owed && !overloaded.contains(place) {
+        if owed {
             verdict.owed.push(place);
-        } else if owed {
-            traded.push(place);
         } else {
             verdict.excused.push(place);
         }
@@ -325,41 +348,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
             }
         }
     }
-    let lost: BTreeSet<u32> = evidence.missing.iter().copied().collect();
-    let beyond = || (0_u32..).zip(&brought).filter(|(place, brought)| !**brought && !lost.contains(place));
-    verdict.beyond = beyond().count();
-    for stretch in &overloaded.0 {
-        let more = beyond().filter(|(place, _)| stretch.contains(place)).count();
-        let less: Vec<u32> = traded.iter().copied().filter(|place| stretch.contains(place)).collect();
-        let (excused, owed) = less.split_at(more.min(less.len()));
-        verdict.excused.extend(excused);
-        verdict.owed.extend(owed);
-    }
+    let lost: std::collections::BTreeSet<u32> = evidence.missing.iter().copied().collect();
+    verdict.beyond =
+        (0_u32..).zip(&brought).filter(|(place, brought)| !**brought && !lost.contains(place)).count();
     verdict
-}
-
-/// Where the reference sender gives packets up, with a second before and after: runs of messages.
-struct Stretches(Vec<std::ops::RangeInclusive<u32>>);
-
-impl Stretches {
-    fn of(evidence: &Evidence<'_>, brought: &[bool]) -> Self {
-        let margin =
-            u32::try_from(micros(evidence.plan.rate_bps as f64 / (PAYLOAD as f64 * 8.0) / 1e6)).unwrap_or(0);
-        let mut stretches: Vec<std::ops::RangeInclusive<u32>> = Vec::new();
-        for (place, _) in (0_u32..).zip(brought).filter(|(_, brought)| !**brought) {
-            let (begin, end) = (place.saturating_sub(margin), place + margin);
-            match stretches.last_mut().filter(|last| *last.end() >= begin) {
-                Some(last) => *last = *last.start()..=end,
-                None => stretches.push(begin..=end),
-            }
-        }
-        Self(stretches)
-    }
-
-    fn contains(&self, place: u32) -> bool {
-        let after = self.0.partition_point(|stretch| *stretch.end() < place);
-        self.0.get(after).is_some_and(|stretch| stretch.contains(&place))
-    }
 }
 
 /// What becomes of a link, slot by slot.
@@ -369,12 +361,13 @@ fn stand(evidence: &Evidence<'_>, link: usize) -> Vec<Stand> {
     let mut later = path.later.iter().peekable();
     let (mut forth, mut back) = (path.forth.clone(), path.back.clone());
     let (mut cut_forth, mut cut_back) = (0.0_f64, 0.0_f64);
-    let (mut was_dead, mut moved) = (false, None);
+    let (mut was_dead, mut moved_at) = (false, None);
+    let mut dead_from: Option<f64> = None;
     let mut stands = Vec::with_capacity(slots);
     for slot in 0..slots {
         let at = slot as f64 * SLOT;
         let mut changed = false;
-        while let Some((_, change)) = later.next_if(|(when, _)| *when < at + SLOT) {
+        while let Some((when, change)) = later.next_if(|(when, _)| *when < at + SLOT) {
             changed = true;
             match change {
                 Change::Both(profile) => (forth, back) = (profile.clone(), profile.clone()),
@@ -384,16 +377,21 @@ fn stand(evidence: &Evidence<'_>, link: usize) -> Vec<Stand> {
                     cut_forth = cut_forth.max(at + there);
                     cut_back = cut_back.max(at + here);
                 }
-                // Until the caller has noticed and called again nothing gets through.
-                Change::Address => moved = Some(at),
+                // The listener takes nothing from there, until the link is called again.
+                Change::Address => moved_at = Some(*when),
                 // That it is no more shows in when it is up.
                 Change::Remove | Change::Add => {}
             }
         }
-        let up = evidence.ups[link]
-            .iter()
-            .any(|up| up.0 <= at && at + SLOT < up.1 && moved.is_none_or(|moved| moved < up.0));
-        let dead = at < cut_forth.max(cut_back);
+        let up = evidence.ups[link].iter().find(|up| up.0 <= at && at + SLOT < up.1);
+        let moved = up.zip(moved_at).is_some_and(|(up, moved_at)| moved_at >= up.0);
+        let cut = at < cut_forth.max(cut_back);
+        dead_from = if cut { dead_from.or(Some(at)) } else { None };
+        if dead_from.is_some_and(|from| at - from > PEER_IDLE) {
+            moved_at = Some(at); // one of both ends has given it up
+        }
+        let dead = moved || cut;
+        let up = up.is_some();
         changed |= dead != was_dead;
         was_dead = dead;
         let s = |us: u64| us as f64 / 1e6;
@@ -429,6 +427,7 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
     let balances = plan.mode == Mode::Balancing;
     let slots_of = |seconds: f64| usize::try_from(micros(seconds / SLOT / 1e6)).unwrap_or(0);
     let first = plan.rate_bps as f64 / 4.0;
+    let whole = plan.rate_bps as f64 * PACKET_BITS / (PAYLOAD as f64 * 8.0);
     let (mut good_from, mut known) = (0_usize, first);
     for slot in 0..link.len() {
         let reaction = slots_of(Reaction::to(longest[slot]).0);
@@ -437,6 +436,7 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
         let came_up = now.up && before.is_none_or(|before| !before.up);
         if now.dead || !now.up || came_up || now.changed {
             // What went in shortly before has to go elsewhere.
+            if !now.dead && before.is_some_and(|before| before.up && !before.dead) || came_up {}
             if before.is_some_and(|before| before.up && !before.dead) {
                 let from = slot.saturating_sub(reaction);
                 link[from..slot].iter_mut().for_each(|stand| stand.uses = 0.0);
@@ -454,13 +454,46 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
             // It doubles each second.
             known *= 2.0_f64.powf(SLOT);
             let rate = if balances { known.min(now.rate) } else { now.rate };
-            link[slot].uses = rate * 0.8 * (1.0 - 2.0 * now.loss).max(0.0);
+            let uses = rate * FILLS * (1.0 - 2.0 * now.loss).max(0.0);
+            // One link alone has to carry all of it.
+            link[slot].uses = if balances || uses > whole { uses } else { 0.0 };
         }
     }
 }
 
-/// What the reference sender brings over these links together.
-fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut [bool]) {
+/// Where the reference sender has more than it can send: from, and until before.
+fn find_overloads(evidence: &Evidence<'_>, lags: &[f64], brought: &[bool]) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize, bool)> = Vec::new();
+    for (place, (&lag, &brought)) in lags.iter().zip(brought).enumerate() {
+        if lag < CONGESTED && brought {
+            continue;
+        }
+        match found.last_mut() {
+            Some((_, end, lost)) if evidence.sent[place] - evidence.sent[*end - 1] < evidence.delay => {
+                (*end, *lost) = (place + 1, *lost || !brought);
+            }
+            _ => found.push((place, place + 1, !brought)),
+        }
+    }
+    // What was sent shortly before and after waits with the rest.
+    let padded = found.into_iter().filter(|found| found.2).map(|(first, end, _)| {
+        let (from, until) = (evidence.sent[first] - evidence.delay, evidence.sent[end - 1] + evidence.delay);
+        let first = evidence.sent.partition_point(|at| *at < from);
+        (first, evidence.sent.partition_point(|at| *at <= until))
+    });
+    let mut overloads: Vec<(usize, usize)> = Vec::new();
+    for (first, end) in padded {
+        match overloads.last_mut() {
+            Some(last) if first <= last.1 => last.1 = last.1.max(end),
+            _ => overloads.push((first, end)),
+        }
+    }
+    overloads
+}
+
+/// What the reference sender brings over these links together; and how long each message waited for it.
+fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut [bool]) -> Vec<f64> {
+    let mut lags = vec![f64::MAX; evidence.sent.len()];
     let slots = links.first().map_or(0, |link| link.len());
     let mut next = 0;
     for slot in 0..slots {
@@ -475,6 +508,7 @@ fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut 
         let spare = 0.06 + if used().any(|stand| stand.loss > 0.0) { lossy } else { 0.0 };
         while next < evidence.sent.len() && evidence.sent[next] <= at {
             let due = evidence.sent[next] + evidence.delay;
+            lags[next] = at - evidence.sent[next];
             if at + way + spare > due {
                 next += 1;
                 continue;
@@ -487,6 +521,7 @@ fn refer(evidence: &Evidence<'_>, links: &[&[Stand]], lossy: f64, brought: &mut 
             next += 1;
         }
     }
+    lags
 }
 
 /// One line: what became of a message.

@@ -15,10 +15,8 @@ fn seconds(span: Micros) -> f64 {
     span.as_micros() as f64 / 1e6
 }
 
-/// `debt`: packets in ten thousand that it may owe.
-fn survives(name: &str, mode: Mode, debt: usize) {
+fn survives(name: &str, mode: Mode) {
     let mut owed = 0;
-    let mut sent = 0;
     for seed in seeds(name, 5) {
         let _replayable = Replayable(seed);
         let plan = plan(seed, mode, SECONDS);
@@ -39,12 +37,9 @@ fn survives(name: &str, mode: Mode, debt: usize) {
             outcome.memory / 1_000,
         );
         for line in &verdict.why {
-            if line.starts_with("OWED") && !verdict.owed.is_empty() || std::env::var_os("SRT_WHY").is_some() {
+            if line.starts_with("OWED") || std::env::var_os("SRT_WHY").is_some() {
                 println!("  {line}");
             }
-        }
-        if !verdict.owed.is_empty() {
-            println!("  owed: {:?}", runs_of(&verdict.owed));
         }
         if std::env::var_os("SRT_EVENTS").is_some() {
             show_events(&outcome);
@@ -59,21 +54,8 @@ fn survives(name: &str, mode: Mode, debt: usize) {
         assert!(outcome.forth.in_order());
         assert!(outcome.memory < 2 * 30_000_000, "{} bytes held", outcome.memory);
         owed += verdict.owed.len();
-        sent += outcome.forth.sent.len();
     }
-    assert!(owed * 10_000 <= sent * debt, "{owed} of {sent} packets lost that could have come");
-}
-
-/// Numbers as runs: first and last.
-fn runs_of(places: &[u32]) -> Vec<(u32, u32)> {
-    let mut runs: Vec<(u32, u32)> = Vec::new();
-    for &place in places {
-        match runs.last_mut().filter(|run| run.1 + 1 == place) {
-            Some(run) => run.1 = place,
-            None => runs.push((place, place)),
-        }
-    }
-    runs
+    assert_eq!(owed, 0);
 }
 
 fn show_events(outcome: &Outcome) {
@@ -86,16 +68,15 @@ fn show_events(outcome: &Outcome) {
 
 #[test]
 fn broadcast_survives_chaos() {
-    survives("chaos broadcast", Mode::Broadcast, 0);
+    survives("chaos broadcast", Mode::Broadcast);
 }
 
 #[test]
 fn backup_survives_chaos() {
-    survives("chaos backup", Mode::Backup, 0);
+    survives("chaos backup", Mode::Backup);
 }
 
 #[test]
 fn balancing_survives_chaos() {
-    // Where links carry less than is sent, for seconds, it is not yet as good as the reference sender everywhere.
-    survives("chaos balancing", Mode::Balancing, 20);
+    survives("chaos balancing", Mode::Balancing);
 }

@@ -92,6 +92,8 @@ pub struct Capacity {
     rate: f64,
     /// What the link was last found to carry.
     known: Option<f64>,
+    /// When.
+    known_at: Instant,
     state: State,
     reason: Reason,
     limited: bool,
@@ -139,6 +141,7 @@ impl Capacity {
             initial,
             rate: initial,
             known: None,
+            known_at: now,
             state: State::Starting,
             reason: Reason::Initial,
             limited: false,
@@ -168,6 +171,18 @@ impl Capacity {
             unanswered: None,
             overrun: None,
         }
+    }
+
+    /// A link that was not heard for long, and is again: begins a quarter below what it was taken to carry, and expects that to be
+    /// what it carries.
+    #[must_use]
+    pub fn resumed(&self, now: Instant, before: u64) -> Self {
+        let known = self.known.map(|known| known.min(before as f64).max(RATE_MIN));
+        let mut resumed = Self::new(now, before - before / 4);
+        if known.is_some() {
+            (resumed.known, resumed.known_at, resumed.state) = (known, self.known_at, State::Steady);
+        }
+        resumed
     }
 
     /// A datagram with data left on this link, the first time or again; its size with the headers of IP and UDP.
@@ -330,6 +345,16 @@ impl Capacity {
         if self.rechecking && flow.flat() && self.stalled(now) {
             return;
         }
+        if flow.sent < self.rate * UNUSED {
+            if flow.packets < FEW {
+                return; // so little is no evidence: it is jitter, or a longer way
+            }
+            if self.known.is_some() && flow.flat() {
+                // So little makes no queue that stays: the way is longer, and nothing is known of what it carries.
+                self.give_up(now);
+                return;
+            }
+        }
         self.loss.abandon(now);
         (self.drain_began, self.drain_least) = (now, Micros::ZERO);
         let shorter = self.way.base_us() < self.dug_base_us - 3_000.0;
@@ -406,13 +431,13 @@ impl Capacity {
         self.way.rebase(now);
         self.rechecking = false;
         self.stalls = 0;
-        self.known = Some(self.unhindered);
+        self.know(now, self.unhindered);
         self.settle(now, self.unhindered * BELOW, Reason::LongerWay);
     }
 
     fn cut_to(&mut self, now: Instant, carried: f64, queue_us: f64) {
         let deeper = ((queue_us - DRAIN_GENTLY_US) / DRAIN_HARD_US).clamp(0.0, DRAIN - DRAIN_DEEPEST);
-        self.known = Some(carried.max(RATE_MIN));
+        self.know(now, carried);
         (self.cut, self.emptied) = (now, None);
         self.set(State::Draining, carried * (DRAIN - deeper), Reason::Queue);
     }
@@ -422,9 +447,13 @@ impl Capacity {
         (self.dug, self.dug_base_us) = (Some(now), self.way.base_us());
         (self.undershoot_us, self.emptied) = (UNDERSHOOT_US, None);
         (self.drain_began, self.drain_least, self.cut) = (now, DIG, now);
-        self.known = Some(known.max(RATE_MIN));
+        self.know(now, known);
         self.unhindered = known;
         self.set(State::Draining, known * DIG_RATE, Reason::Loss);
+    }
+
+    fn know(&mut self, now: Instant, carried: f64) {
+        (self.known, self.known_at) = (Some(carried.max(RATE_MIN)), now);
     }
 
     fn settle(&mut self, now: Instant, rate: f64, reason: Reason) {
@@ -438,6 +467,10 @@ impl Capacity {
         let noticed = if self.state == State::Starting { NOTICED_STARTING } else { NOTICED };
         match self.loss.judge(now, rtt, &self.sent, self.packet, noticed) {
             Verdict::Usual => {}
+            // Who sends so little has not lost a little of it by sending too much.
+            Verdict::Excess { sent, carried } if sent < self.rate * UNUSED && carried > sent * MUCH_CAME => {
+                self.loss.abandon(now);
+            }
             Verdict::Excess { sent, carried } => {
                 let carried = carried.max(sent * CUT_MOST);
                 // Where the way is not known yet its queue may have been full before it was ever seen empty.
@@ -449,7 +482,7 @@ impl Capacity {
                 if self.dug.is_none_or(|at| now.saturating_since(at) > DIG_EVERY) {
                     self.dig(now, known);
                 } else {
-                    self.known = Some(known);
+                    self.know(now, known);
                     self.settle(now, self.rate, Reason::Loss);
                 }
             }
@@ -485,12 +518,14 @@ impl Capacity {
         let (needs, per_second) = match self.known {
             None => (USED_STARTING, doubling),
             Some(known) if self.rate < known * 0.9 => (USED_STARTING, doubling),
-            Some(known) if self.rate > known * 1.5 => (USED_STARTING, (0.2 / (rtt_s + 0.1)).min(1.2)),
+            Some(known) if self.rate > known * 1.5 || now.saturating_since(self.known_at) > DOUBTFUL => {
+                (USED_STARTING, (0.2 / (rtt_s + 0.1)).min(1.2))
+            }
             Some(known) => {
                 // Smaller links faster, for fairness; slower where packets are few or jitter hides what it does.
                 let by_rate = GROWTH * (GROWTH_AT / self.rate).sqrt().clamp(0.5, 3.0);
                 let calm = CALM_US / (CALM_US + (self.way.noise_us() - packet_us).max(0.0));
-                let gentle = by_rate.min(1.0 / 700.0 / packet_us * 1e6) * calm;
+                let gentle = by_rate.min((1.0 / 700.0 / packet_us * 1e6).max(GROWTH_LEAST)) * calm;
                 let beyond = (self.rate / known - 1.04 - gentle * rtt_s).max(0.0);
                 (USED, (gentle * (1.0 + 100.0 * beyond)).min((0.1 / (rtt_s + 0.06)).min(0.7)))
             }
@@ -620,7 +655,8 @@ impl Capacity {
         });
         let carried = if told > 0.0 { (through + told.clamp(0.3 * sent, 1.1 * sent)) / 2.0 } else { through };
         let most = self.received_most().map_or(f64::MAX, |received| received * RECEIVED_MOST);
-        Some(Flow { sent, carried: carried.min(most) })
+        let packets = sent * elapsed_us / 1e6 / self.packet;
+        Some(Flow { sent, carried: carried.min(most), packets })
     }
 }
 
@@ -629,6 +665,8 @@ impl Capacity {
 struct Flow {
     sent: f64,
     carried: f64,
+    /// How many packets that is told by.
+    packets: f64,
 }
 
 impl Flow {
@@ -675,6 +713,14 @@ const BLIND: f64 = 0.9;
 /// A rate that doubles is never more than this many times what is seen to arrive.
 const ARRIVES_LATE: f64 = 3.0;
 
+/// Who sends less than this share of the rate has not made a queue that neither grows nor shrinks.
+const UNUSED: f64 = 0.5;
+/// Of a link that is hardly used so many packets tell what it carries, and fewer nothing.
+const FEW: f64 = 20.0;
+/// What came of what was sent, where nothing much was wrong.
+const MUCH_CAME: f64 = 0.75;
+/// A capacity that was not met again for this long may have become another.
+const DOUBTFUL: Micros = Micros::from_secs(6);
 /// After a drain the rate is this share of what the link carries.
 const BELOW: f64 = 0.97;
 /// While draining it is this share, and less where the queue is long.
@@ -706,6 +752,8 @@ const MEASURED_MOST_US: f64 = 600_000.0;
 /// Share by which the rate grows in a second near the known capacity, at [`GROWTH_AT`] bytes per second (20 Mb/s).
 const GROWTH: f64 = 0.04;
 const GROWTH_AT: f64 = 2_500_000.0;
+/// However few its packets: a rate that has become wrong is not to stay so for long.
+const GROWTH_LEAST: f64 = 0.08;
 /// Jitter that halves the growth.
 const CALM_US: f64 = 15_000.0;
 const GROWTH_STEP: Micros = Micros::from_millis(100);

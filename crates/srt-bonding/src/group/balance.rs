@@ -77,7 +77,7 @@ impl Group {
     /// The link for the next packet; `None` where all have enough to do.
     fn pick(&self, now: Instant, len: usize) -> Option<usize> {
         let usable = |up: &&Up| up.link.window_left() > 0 && up.link.keys().ready();
-        let mut best: Option<(bool, Instant, usize)> = None;
+        let mut best: Option<((bool, bool), Instant, usize)> = None;
         let run = self.stream.as_ref().and_then(|stream| stream.run).filter(|run| run.1 > 0);
         for (index, member) in self.members.iter().enumerate() {
             let Some(up) = member.live().filter(usable) else { continue };
@@ -88,7 +88,8 @@ impl Group {
             if up.again.len() > WAITING_MAX - run_length(up, len) as usize {
                 continue;
             }
-            let rank = (!up.is_trusted(), up.delivers_at(now, len), index);
+            let doubt = (up.is_silent(now), !up.is_trusted());
+            let rank = (doubt, up.delivers_at(now, len), index);
             if best.is_none_or(|best| rank < best) {
                 best = Some(rank);
             }

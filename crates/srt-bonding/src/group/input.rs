@@ -18,7 +18,7 @@ use crate::{
     capacity::Report,
     event::Down,
     ledger::Slot,
-    member::{Member, Phase},
+    member::{Member, Phase, Up},
 };
 
 /// Stamps of a link that differ by more than this from those of the others are of another clock.
@@ -30,10 +30,12 @@ const SAID_AFTER: Micros = Micros::from_millis(15);
 /// Time between two reports of what has come, and from a packet to the next of them.
 const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
-/// So shortly before the last chance to bring it a packet that should have come is sent again.
-const PRESSING: Micros = Micros::from_millis(50);
-/// Bytes of a packet, about.
-const FULL: usize = 1_316;
+/// A NAK may have left so long before the packet came that it misses.
+const NAK_LATE: Micros = Micros::from_millis(10);
+/// A link for which so much waits has enough to do.
+const BUSY: usize = 8;
+/// Where another try would have so little time to spare it is made at once.
+const LAST_MARGIN: Micros = Micros::from_millis(100);
 /// The round trip and its variance, in µs, that an ACK tells before anything was measured.
 const ASSUMED_RTT: (u32, u32) = (100_000, 50_000);
 
@@ -276,31 +278,34 @@ impl Group {
             stream.last_progress_at = now;
         }
         for (seq, slot, age) in overdue {
-            if self.wants_another_copy(now, seq, slot, age) {
+            if age > self.patience(now, seq, slot) {
                 self.send_again(now, seq, Some(slot));
             }
         }
     }
 
-    /// Whether a packet that left on a link so long ago, and had not come when the peer last told, is to be sent again.
-    fn wants_another_copy(&self, now: Instant, seq: SeqNumber, slot: Slot, age: Micros) -> bool {
-        let link = self.members.iter().filter(|member| member.slot == slot).find_map(Member::live);
+    /// How long after it left on a link a packet that did not come is sent again without having been told lost.
+    fn patience(&self, now: Instant, seq: SeqNumber, slot: Slot) -> Micros {
+        let link = self.members.iter().find(|member| member.slot == slot).and_then(Member::live);
+        let Some(up) = link else { return Micros::ZERO };
         // A report cannot know of what left less than a round trip ago.
-        let Some(link) = link else { return true };
-        if age > link.link.rtt().overdue() + REPORT_PERIOD {
-            return true;
-        }
-        let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
+        let rtt = up.link.rtt();
+        let usual = rtt.overdue() + REPORT_PERIOD;
+        let soonest = up.capacity.base_delay() * 2 + REPORT_PERIOD * 2;
+        // Where there will be no time for another try on another link, that is made before it is too late: a queue that grows is
+        // told of only by what has come through it. Where all have enough to do it would cost others their time.
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
-        let first = others.map(|up| (up.delivers_at(now, FULL), up.way(now))).min();
-        let (Some(due), Some((first, quickest))) = (due, first) else { return false };
-        // Where more is sent than the links carry, a copy only takes the place of what nobody has carried yet.
-        let spare = self.stream.as_ref().is_some_and(|stream| !stream.next_new.is_before(stream.send.next()));
-        // It will come too late, or should have come, and there is no time to wait until that is certain: another brings it in time.
-        let way = link.way(now);
-        let late = now - age + way > due;
-        let pressing = now + quickest * 2 + PRESSING > due && age > way + REPORT_PERIOD;
-        spare && (late || pressing) && first <= due
+        let quickest = others
+            .filter(|up| up.is_trusted() && up.again.len() < BUSY)
+            .map(|up| up.delivers_at(now, 1_316))
+            .min();
+        let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
+        match quickest.zip(due) {
+            Some((quickest, due)) if quickest + quickest.saturating_since(now) + LAST_MARGIN > due => {
+                soonest.min(usual)
+            }
+            _ => usual,
+        }
     }
 
     fn on_nak(&mut self, now: Instant, index: usize, report: &LossReport<'_>) {
@@ -339,9 +344,18 @@ impl Group {
     fn on_missed(&mut self, now: Instant, seq: SeqNumber, slot: Slot) {
         let fate = self.stream.as_ref().and_then(|stream| stream.ledger.get(seq));
         let known = fate.is_none_or(|fate| fate.done || fate.reported & slot.bit() != 0);
-        let age = fate.and_then(|fate| fate.left(now)).map_or(Micros::ZERO, |(_, age)| age);
+        // Where it left on another link since, it left here at its origin at the earliest.
+        let here =
+            fate.and_then(|fate| fate.left(now)).filter(|left| left.0 == slot).map(|(_, age)| now - age);
+        let times = fate.map_or(0, |fate| fate.times);
+        let left = here.or_else(|| Some(self.stream.as_ref()?.send.packet(seq)?.0.origin)).unwrap_or(now);
         let member = self.members.iter_mut().find(|member| member.slot == slot);
-        if let Some(up) = member.and_then(Member::up_mut).filter(|up| !known && now - age >= up.forgiven) {
+        // What was sent again is still missed by reports that left before it came.
+        let of_before =
+            |up: &Up| times > 1 && now.saturating_since(left) < up.link.rtt().smoothed() + NAK_LATE;
+        if let Some(up) =
+            member.and_then(Member::up_mut).filter(|up| !known && left >= up.forgiven && !of_before(up))
+        {
             up.health.on_lost();
             up.capacity.on_lost(now, 1);
         }

@@ -12,7 +12,7 @@ use super::{End, Group, PATIENCE, Role, Stream};
 use crate::{
     Event, LinkId, Mode,
     backup::{Candidate, choose, proven_after},
-    event::{Down, Unstable},
+    event::Down,
     ledger::Slot,
     member::{Member, Phase, Up},
     recovery::Loss,
@@ -25,8 +25,6 @@ const PROBATION_ANSWERS: u64 = 10;
 const AGAIN_LEAST: u64 = 250_000;
 /// Bytes of a packet, about.
 const FULL_PACKET: u64 = 1_360;
-/// The fault of a link in doubt, among those by which ways are compared.
-const IN_DOUBT: u8 = 2;
 /// After the news of other links should have come.
 const NEWS_MARGIN: Micros = Micros::from_millis(30);
 
@@ -71,7 +69,7 @@ impl Group {
                 let changed = up.health.look(now, up.link.rtt());
                 up.capacity.handle_timeout(now);
                 let unstable = up.health.unstable();
-                if changed && unstable == Some(Unstable::Silence) {
+                if up.is_silent(now) && up.dark.is_none() {
                     up.dark = Some(up.capacity.rate());
                 }
                 let balancing = self.mode == Mode::Balancing;
@@ -278,20 +276,17 @@ impl Group {
             }
             let at = up.delivers_at(now, len);
             let late = due.is_some_and(|due| at > due);
-            let in_doubt = up.health.unstable().is_some();
-            // A link that just lost it is still better than one in doubt, that better than one from which nothing is heard, and that
-            // better than coming too late.
-            let fault = [late, !up.health.answers(), in_doubt, avoid == Some(member.slot)];
+            // A link that just lost it is still better than one in doubt; of those one that is heard again is better than one that is
+            // not; and any better than coming too late.
+            let fault = [late, up.is_silent(now), up.health.unstable().is_some(), avoid == Some(member.slot)];
             let worse = fault.iter().fold(0_u8, |sum, &wrong| sum * 2 + u8::from(wrong));
             ways.push((worse, at, index));
         }
         ways.sort_unstable();
         let last_try =
             ways.first().zip(due).is_some_and(|(way, due)| way.1 + way.1.saturating_since(now) * 2 > due);
-        // What has one try left takes two ways, where there are two that are good; and so does all while every link is in doubt.
-        let good = |way: Option<&(u8, Instant, usize)>| way.is_some_and(|way| way.0 == 0);
-        let all_in_doubt = ways.first().is_some_and(|way| way.0 & IN_DOUBT != 0);
-        let most = if last_try && good(ways.get(1)) || all_in_doubt { 2 } else { 1 };
+        // What has one try left takes two ways, where there are two that are good.
+        let most = if last_try && ways.get(1).is_some_and(|way| way.0 == 0) { 2 } else { 1 };
         for &(_, _, index) in ways.iter().take(most) {
             if let Some(up) = self.members[index].up_mut() {
                 up.again.insert(seq, seq);

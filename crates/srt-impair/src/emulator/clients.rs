@@ -77,6 +77,11 @@ impl Clients {
         expired
     }
 
+    /// Each with its slot.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Client)> {
+        self.slots.iter_mut().enumerate().filter_map(|(slot, entry)| Some((slot, entry.as_mut()?)))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
         self.slots.iter().flatten()
     }

@@ -104,6 +104,9 @@ impl EventLoop {
         while !shared.stop.load(atomic::Ordering::Acquire) {
             self.wait(&mut events)?;
             let mut state = shared.lock();
+            if shared.rebind.swap(false, atomic::Ordering::AcqRel) {
+                self.rebind(&mut state);
+            }
             self.send_due(&mut state);
             for _ in 0..self.readable.len() {
                 let Some(token) = self.readable.pop_front() else {
@@ -241,6 +244,26 @@ impl EventLoop {
             Err(error) => {
                 state.fail("socket for a new client", error);
                 None
+            }
+        }
+    }
+
+    /// Gives every client another socket towards the target.
+    fn rebind(&mut self, state: &mut State) {
+        let drops = KernelDrops::look();
+        for (slot, client) in self.clients.iter_mut() {
+            let fresh = clients::connect(self.setup.target, self.setup.upstream_ip).and_then(|mut fresh| {
+                self.poll.registry().register(&mut fresh, Token(slot), Interest::READABLE)?;
+                Ok(fresh)
+            });
+            match fresh {
+                Ok(fresh) => {
+                    self.past_drops = add(self.past_drops, drops.of(&client.upstream));
+                    let mut before = std::mem::replace(&mut client.upstream, fresh);
+                    // Closing it would do the same; a failure here changes nothing.
+                    let _ = self.poll.registry().deregister(&mut before);
+                }
+                Err(error) => state.fail("socket for a client that moves", error),
             }
         }
     }

@@ -143,6 +143,7 @@ impl Emulator {
         let shared = Arc::new(Shared {
             epoch: Instant::now(),
             stop: AtomicBool::new(false),
+            rebind: AtomicBool::new(false),
             state: Mutex::new(State {
                 to_target: Way::new(setup.to_target.clone(), derive_seed(setup.seed, 0)),
                 to_client: Way::new(setup.to_client.clone(), derive_seed(setup.seed, 1)),
@@ -186,6 +187,14 @@ impl Emulator {
         let length_us = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
         let until_us = self.shared.now_us().saturating_add(length_us);
         self.shared.lock().way(direction).model.cut_until(until_us);
+    }
+
+    /// Goes on towards the target from other ports, for all clients, as a NAT does that has forgotten them: what comes for the
+    /// ports before is lost.
+    pub fn rebind(&self) {
+        self.shared.rebind.store(true, Ordering::Release);
+        // A loop that cannot be woken looks at it with the next datagram.
+        let _ = self.waker.wake();
     }
 
     /// The figures so far.
@@ -232,6 +241,7 @@ impl Drop for Emulator {
 struct Shared {
     epoch: Instant,
     stop: AtomicBool,
+    rebind: AtomicBool,
     state: Mutex<State>,
 }
 

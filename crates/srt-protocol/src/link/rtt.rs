@@ -10,10 +10,10 @@ pub struct Rtt {
     longest_half_us: u64,
     shortest_us: u64,
     first_us: Option<u64>,
+    /// Somebody has measured it, we or the peer.
+    known: bool,
     /// How often the peer has told its own since we measured last.
     told: u32,
-    /// It was measured, here or by the peer.
-    known: bool,
 }
 
 /// What is assumed before the first measurement: 100 ms.
@@ -32,8 +32,8 @@ impl Default for Rtt {
             longest_half_us: 0,
             shortest_us: 0,
             first_us: None,
-            told: 0,
             known: false,
+            told: 0,
         }
     }
 }
@@ -68,19 +68,14 @@ impl Rtt {
     pub fn told_by_peer(&mut self, rtt_us: u32, variance_us: u32) {
         let assumed = (u64::from(rtt_us), u64::from(variance_us)) == (INITIAL_US, INITIAL_US / 2);
         self.told = self.told.saturating_add(1);
-        self.known |= !assumed;
         if !assumed && (self.first_us.is_none() || self.told > TOLD_BEFORE_BELIEVED) {
-            self.shortest_us = self.shortest_us.min(u64::from(rtt_us));
+            let shortest_us = if self.known { self.shortest_us } else { u64::MAX };
+            self.known = true;
+            self.shortest_us = shortest_us.min(u64::from(rtt_us));
             self.smoothed_us = u64::from(rtt_us).min(LONGEST_US);
             self.variance_us = u64::from(variance_us).min(LONGEST_US);
             self.longest_half_us = self.longest_half_us.max(self.smoothed_us / 2);
         }
-    }
-
-    /// Whether it was measured, here or by the peer: before, it is a guess.
-    #[must_use]
-    pub const fn is_known(&self) -> bool {
-        self.known
     }
 
     /// The smoothed round-trip time; 100 ms before anything was measured.
@@ -125,6 +120,12 @@ impl Rtt {
     #[must_use]
     pub const fn longest_half(&self) -> Micros {
         Micros::from_micros(self.longest_half_us)
+    }
+
+    /// Whether it was measured, by us or by the peer: who only sends measures nothing, and is told.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The first measurement of our own.
