@@ -308,9 +308,7 @@ impl Group {
         let (Some(stream), Some(member)) = (&self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
-        if masks
-            && let Some(left) = answers(up, report)
-        {
+        if masks && let Some(left) = answers(up, report) {
             up.capacity.on_answer(now, left);
             up.follow_capacity(now);
         }
