@@ -5,7 +5,7 @@
 //! ([`bonded::run`](crate::bonded::run)) and, by the emulator, on sockets (`bonded --chaos`).
 //!
 //! [`judge`] compares what was lost with a *reference sender*, which has no magic but patience: it uses a link only while that is up
-//! at both ends and has been undisturbed for as long as a sender needs to notice what happens , and leaves it as long
+//! at both ends and has been undisturbed for as long as a sender needs to notice what happens, and leaves it as long
 //! before it is disturbed; it fills four fifths of what a link carries, and of a link whose rate it does not know twice as much each
 //! second; where links are shared it sends a packet once, oldest first, and gives up what comes too late. A packet that this sender
 //! would have brought in time, with a round trip to spare, is *owed*. So is every packet of which a copy came in time. All others
