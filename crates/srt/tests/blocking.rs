@@ -511,11 +511,13 @@ fn several_callers_share_a_port_of_ours() {
     for (number, socket) in (0..).zip([&first].into_iter().chain(&others)) {
         socket.send(&message(number)).expect("room");
     }
+    let mut accepted = Vec::new(); // kept: the port is free again once the last connection on it has ended
     for (number, listener) in (0..).zip(&listeners) {
         let (socket, peer) = listener.accept_timeout(HANG).expect("the caller");
         let mut buffer = [0; 1_456];
         let len = socket.recv(&mut buffer).expect("a message");
         assert_eq!((peer, &buffer[..len]), (local, &*message(number)));
+        accepted.push(socket);
     }
     let alone = options().reuse_addr(false);
     let error =
