@@ -14,8 +14,9 @@ pub const GOODBYES: u8 = 3;
 const TOO_LATE_MIN: Micros = Micros::from_secs(1);
 /// Added to the threshold above: two ACK periods.
 const TOO_LATE_MARGIN: Micros = Micros::from_millis(20);
-/// Added to the time at which an orderly end says goodbye.
-const MARGIN: Micros = Micros::from_millis(10);
+/// Added to the time at which an orderly end says goodbye: a libsrt forgets what its application has not taken by then, and on a busy
+/// machine that takes its time.
+const MARGIN: Micros = Micros::from_millis(50);
 /// How long an orderly end waits for acknowledgements at most where no latency bounds it and LINGER is not set.
 const WAIT: Micros = Micros::from_secs(3);
 /// A peer that is gone is waited for no longer than the latency and this, whatever stamps its packets carry.
