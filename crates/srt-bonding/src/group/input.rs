@@ -243,7 +243,7 @@ impl Group {
             }
         }
         let Some(next) = news else { return };
-        stream.ledger.on_acknowledged(before, next, slot);
+        stream.ledger.on_acknowledged(now, (before, next), slot, |left| up.transit.on_came(left));
         stream.last_progress_at = now;
         self.settle(now);
     }
@@ -258,8 +258,15 @@ impl Group {
         }
         let mut from = stream.ledger.first();
         let mut overdue = Vec::new();
+        let members = &mut self.members;
+        let mut came = |slot: Slot, left| {
+            let member = members.iter_mut().find(|member| member.slot == slot);
+            if let Some(up) = member.and_then(Member::up_mut) {
+                up.transit.on_came(left);
+            }
+        };
         for (first, last) in report.missing() {
-            stream.ledger.on_delivered(from, first);
+            stream.ledger.on_delivered(now, from, first, &mut came);
             let mut seq = if first.is_before(from) { from } else { first };
             while !seq.is_after(last) {
                 if let Some((slot, age)) =
@@ -271,7 +278,7 @@ impl Group {
             }
             from = if from.is_before(last.next()) { last.next() } else { from };
         }
-        stream.ledger.on_delivered(from, report.end);
+        stream.ledger.on_delivered(now, from, report.end, &mut came);
         if self.settle(now)
             && let Some(stream) = &mut self.stream
         {
