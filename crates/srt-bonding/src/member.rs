@@ -95,6 +95,8 @@ pub(crate) struct Up {
     /// Full ACKs seen since it came up, and since its probation began.
     pub(crate) acks: u64,
     pub(crate) answers: u64,
+    /// The newest packet whose arrival the peer answered by telling of the gap before it.
+    pub(crate) answered: Option<SeqNumber>,
     /// By how much the stamps of ACKACKs are shifted, in µs, once that is known.
     pub(crate) shift: Option<i64>,
     /// ACKACKs that went with an unshifted stamp and are still to be made up for.
@@ -197,6 +199,14 @@ impl Up {
             if self.limited {
                 self.link.set_rate(now, Some(self.capacity.rate()));
             }
+        }
+    }
+
+    /// What the capacity allows is what paces it.
+    pub(crate) fn follow_capacity(&mut self, now: Instant) {
+        let rate = self.capacity.rate();
+        if self.limited && self.link.rate() != Some(rate) {
+            self.link.set_rate(now, Some(rate));
         }
     }
 

@@ -500,7 +500,9 @@ impl World {
     fn change(&mut self) {
         let now_us = self.now.saturating_since(EPOCH).as_micros();
         for number in 0..self.wires.len() {
-            while let Some((_, change)) = self.wires[number].later.pop_front_if(|later| later.0 <= self.now) {
+            while self.wires[number].later.front().is_some_and(|later| later.0 <= self.now)
+                && let Some((_, change)) = self.wires[number].later.pop_front()
+            {
                 let wire = &mut self.wires[number];
                 match change {
                     Change::Both(profile) => {

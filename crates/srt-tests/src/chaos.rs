@@ -25,6 +25,8 @@ use crate::{
 const PACKET_BITS: f64 = (PAYLOAD + 16 + 28) as f64 * 8.0;
 /// The reference sender looks this often, in seconds.
 const SLOT: f64 = 0.005;
+/// A second, in slots.
+const LATELY: usize = 200;
 /// What waits so long for the reference sender waits in a backlog.
 const CONGESTED: f64 = 0.15;
 /// The reference sender fills so much of a link.
@@ -276,7 +278,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     // The longest round trip of any link, of late.
     let longest: Vec<f64> = (0..slots)
         .map(|slot| {
-            let of_late = slot.saturating_sub(micros(1.0 / SLOT / 1e6) as usize)..=slot;
+            let of_late = slot.saturating_sub(LATELY)..=slot;
             stands.iter().flat_map(|link| &link[of_late.clone()]).map(|stand| stand.rtt).fold(0.0, f64::max)
         })
         .collect();
@@ -436,7 +438,6 @@ fn use_link(link: &mut [Stand], longest: &[f64], plan: &Plan) {
         let came_up = now.up && before.is_none_or(|before| !before.up);
         if now.dead || !now.up || came_up || now.changed {
             // What went in shortly before has to go elsewhere.
-            if !now.dead && before.is_some_and(|before| before.up && !before.dead) || came_up {}
             if before.is_some_and(|before| before.up && !before.dead) {
                 let from = slot.saturating_sub(reaction);
                 link[from..slot].iter_mut().for_each(|stand| stand.uses = 0.0);

@@ -100,8 +100,9 @@ pub struct Capacity {
     sent: History,
     delivered: Option<History>,
     way: RoundTrip,
-    /// A reading came here last.
+    /// A reading came here last, and one that the peer told.
     read: Instant,
+    told: Option<Instant>,
     loss: Loss,
     received: [u64; RECEIVED],
     received_count: usize,
@@ -162,6 +163,7 @@ impl Capacity {
             dug: None,
             dug_base_us: f64::MAX,
             read: now,
+            told: None,
             rechecking: false,
             stalls: 0,
             unhindered: initial,
@@ -201,23 +203,24 @@ impl Capacity {
             self.received_count += 1;
         }
         if self.way.on_report(now, report.rtt, report.rtt_variance) {
-            self.read = now;
-            if let Some(last) = self.way.last() {
-                self.loss.on_reading(last.left);
-            }
-            if let Some(reading) = self.way.newest() {
-                self.steer_by_queue(now, reading);
-            }
+            self.told = Some(now);
+            self.on_reading(now);
         } else if now.saturating_since(self.read) > UNREAD {
             self.loss.on_reading(now - Micros::from_micros(whole(self.rtt_us())));
             self.steer_blind(now);
         }
-        self.guard(now);
-        if self.state != State::Draining {
-            self.steer_by_loss(now);
+        self.steer(now);
+    }
+
+    /// The peer answered at once to what left at `left`: a round trip measured here, with the queue. Counts while the peer tells
+    /// none, as a libsrt does before it has played for the first time what other links carry.
+    pub fn on_answer(&mut self, now: Instant, left: Instant) {
+        self.answered(now);
+        let told = self.told.is_some_and(|at| now.saturating_since(at) < UNTOLD);
+        if !told && self.way.on_answer(now, left) {
+            self.on_reading(now);
+            self.steer(now);
         }
-        self.grow(now);
-        self.age(now);
     }
 
     /// A round trip measured here, with nothing queued: the handshake's. Not needed, but with it a link that is too full from its
@@ -311,6 +314,25 @@ impl Capacity {
 
 /// The steps.
 impl Capacity {
+    fn on_reading(&mut self, now: Instant) {
+        self.read = now;
+        if let Some(last) = self.way.last() {
+            self.loss.on_reading(last.left);
+        }
+        if let Some(reading) = self.way.newest() {
+            self.steer_by_queue(now, reading);
+        }
+    }
+
+    fn steer(&mut self, now: Instant) {
+        self.guard(now);
+        if self.state != State::Draining {
+            self.steer_by_loss(now);
+        }
+        self.grow(now);
+        self.age(now);
+    }
+
     fn steer_by_queue(&mut self, now: Instant, reading: Reading) {
         let queue_us = self.way.queue_us(reading);
         let threshold_us = self.threshold_us();
@@ -772,6 +794,8 @@ const HALF_LIFE: Micros = Micros::from_secs(20);
 const AGED_EVERY: Micros = Micros::from_secs(1);
 /// Without a reading for this long the losses are looked at all the same: the queue may drop the ACKACKs.
 const UNREAD: Micros = Micros::from_millis(500);
+/// A peer that told no round trip for this long is measured by its answers.
+const UNTOLD: Micros = Micros::from_millis(50);
 /// Without an answer for this long, and three round trips, a link is silent.
 const PATIENCE: Micros = Micros::from_secs(1);
 

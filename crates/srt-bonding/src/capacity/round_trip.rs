@@ -83,18 +83,28 @@ impl RoundTrip {
         if sample < 1.0 {
             return false;
         }
-        self.on_sample(now, sample.min(LONGEST_US as f64));
+        let sample = sample.min(LONGEST_US as f64);
+        self.on_sample(now, now - Micros::from_micros(whole(sample) as u64) - TICK, sample);
         true
     }
 
-    fn on_sample(&mut self, now: Instant, sample: f64) {
+    /// What left at `left` was answered at once: a round trip measured here. True where that can be.
+    pub(super) fn on_answer(&mut self, now: Instant, left: Instant) -> bool {
+        let rtt_us = now.saturating_since(left).as_micros();
+        let possible = (1..=LONGEST_US).contains(&rtt_us);
+        if possible {
+            self.on_sample(now, left, rtt_us as f64);
+        }
+        possible
+    }
+
+    fn on_sample(&mut self, now: Instant, left: Instant, sample: f64) {
         let before = self.recent(1).next().map_or(sample, |last| last.rtt_us);
         let earlier = self.recent(2).last().map_or(before, |last| last.rtt_us);
         // The second difference: a queue that grows evenly is no jitter. 1.7 times that of independent samples is the first.
         let off = (sample - 2.0 * before + earlier).abs() / 1.7;
         let weight = (self.sampled as f64).clamp(2.0, 16.0);
         self.noise_us += (off - self.noise_us) / weight;
-        let left = now - Micros::from_micros(whole(sample) as u64) - TICK;
         self.samples[self.sampled % NOISY] = Reading { left, rtt_us: sample };
         self.sampled += 1;
 

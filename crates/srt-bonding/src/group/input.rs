@@ -212,12 +212,7 @@ impl Group {
             if !assumed {
                 up.capacity.on_report(now, report);
             }
-            if up.limited {
-                let rate = up.capacity.rate();
-                if up.link.rate() != Some(rate) {
-                    up.link.set_rate(now, Some(rate));
-                }
-            }
+            up.follow_capacity(now);
             if masks {
                 // The peer takes an ACKACK that comes by a longer way, or waited in a queue, for a clock that is behind.
                 let queue = up.capacity.queueing_now(now).as_micros().cast_signed();
@@ -320,6 +315,12 @@ impl Group {
         let (Some(stream), Some(member)) = (&self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
+        if masks
+            && let Some(left) = answers(up, report)
+        {
+            up.capacity.on_answer(now, left);
+            up.follow_capacity(now);
+        }
         let (mut lost, mut foreign) = (Vec::new(), Vec::new());
         up.link.on_shared_nak(now, report, |seq| lost.push(seq), |first, last| foreign.push((first, last)));
         let rtt = up.link.rtt().smoothed();
@@ -449,6 +450,17 @@ impl Group {
         let known = others.filter_map(|(_, member)| member.live()?.delay.mean()).next();
         known.is_some_and(|known| late_us.abs_diff(known) > CLOCKS_APART.as_micros())
     }
+}
+
+/// When the packet left to whose arrival a NAK of a libsrt is the answer: the first after a gap makes it tell of the gap at once.
+fn answers(up: &mut Up, report: &LossReport<'_>) -> Option<Instant> {
+    let after = report.iter().last()?.1.next();
+    if up.answered.is_some_and(|answered| !after.is_after(answered)) {
+        return None; // it is told again
+    }
+    let left = up.link.left_once(after)?;
+    up.answered = Some(after);
+    Some(left)
 }
 
 /// Why a group that never came to be did not.

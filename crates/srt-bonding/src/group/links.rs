@@ -245,6 +245,7 @@ impl Group {
             reported_at: now,
             acks: 0,
             answers: 0,
+            answered: None,
             shift: None,
             uncompensated: 0,
         };

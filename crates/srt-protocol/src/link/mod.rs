@@ -598,6 +598,12 @@ impl Link {
         });
     }
 
+    /// When `seq` left here, where it left once and is not acknowledged.
+    #[must_use]
+    pub fn left_once(&self, seq: SeqNumber) -> Option<Instant> {
+        self.sent.left_at(seq).filter(|_| self.sent.times(seq) == 1)
+    }
+
     fn read_nak(&mut self, report: &LossReport<'_>, mut tell: impl FnMut(&mut Self, Reported)) {
         self.counters.naks_received += 1;
         let oldest = self.sent.first();

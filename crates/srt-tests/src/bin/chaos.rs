@@ -89,7 +89,6 @@ impl Clock {
         self.of(time_now().as_micros())
     }
 
-    #[expect(clippy::unused_self, reason = "it is the beginning that is counted from")]
     fn of(self, micros: u64) -> f64 {
         micros.saturating_sub(self.0) as f64 / 1e6
     }
