@@ -298,7 +298,7 @@ impl Group {
         // told of only by what has come through it. Where all have enough to do it would cost others their time.
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
         let quickest = others
-            .filter(|up| up.is_trusted() && up.again.len() < BUSY)
+            .filter(|up| !up.is_silent(now) && up.again.len() < BUSY)
             .map(|up| up.delivers_at(now, 1_316))
             .min();
         let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
@@ -315,9 +315,7 @@ impl Group {
         let (Some(stream), Some(member)) = (&self.stream, self.members.get_mut(index)) else { return };
         let slot = member.slot;
         let Some(up) = member.up_mut() else { return };
-        if masks
-            && let Some(left) = answers(up, report)
-        {
+        if masks && let Some(left) = answers(up, report) {
             up.capacity.on_answer(now, left);
             up.follow_capacity(now);
         }

@@ -47,8 +47,16 @@ impl Group {
         }
     }
 
+    /// When the first packet that has not come left on a link of a backup group, where the peer tells what has come.
+    pub(super) fn oldest_on(&self, now: Instant, index: usize) -> Option<Instant> {
+        let stream = self.stream.as_ref().filter(|_| self.mode == Mode::Backup && self.merges())?;
+        let (slot, age) = stream.ledger.get(stream.ledger.first()).filter(|fate| !fate.done)?.left(now)?;
+        self.members.get(index).filter(|member| member.slot == slot).map(|_| now - age)
+    }
+
     fn look_at_link(&mut self, now: Instant, index: usize) {
         let ending = self.end != End::NotYet;
+        let oldest = self.oldest_on(now, index);
         let Some(member) = self.members.get_mut(index) else { return };
         let id = member.id;
         match &mut member.phase {
@@ -66,7 +74,7 @@ impl Group {
                     self.link_down(now, index, Down::PeerIdle);
                     return;
                 }
-                let changed = up.health.look(now, up.link.rtt());
+                let changed = up.health.look(now, up.link.rtt(), oldest);
                 up.capacity.handle_timeout(now);
                 let unstable = up.health.unstable();
                 if up.is_silent(now) && up.dark.is_none() {
