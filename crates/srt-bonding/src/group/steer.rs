@@ -25,6 +25,8 @@ const PROBATION_ANSWERS: u64 = 10;
 const AGAIN_LEAST: u64 = 250_000;
 /// Bytes of a packet, about.
 const FULL_PACKET: u64 = 1_360;
+/// From here on a way is silent, or comes too late.
+const SILENT: u8 = 4;
 /// After the news of other links should have come.
 const NEWS_MARGIN: Micros = Micros::from_millis(30);
 
@@ -272,6 +274,7 @@ impl Group {
 
     /// Has `seq` sent again on the link that delivers it first; one that lost it last is not asked again at once if another can.
     pub(super) fn send_again(&mut self, now: Instant, seq: SeqNumber, avoid: Option<Slot>) {
+        let shares = self.shares();
         let Some(stream) = &mut self.stream else { return };
         let Some((_, payload)) = stream.send.packet(seq) else { return };
         let len = payload.len();
@@ -294,7 +297,12 @@ impl Group {
         let last_try =
             ways.first().zip(due).is_some_and(|(way, due)| way.1 + way.1.saturating_since(now) * 2 > due);
         // What has one try left takes two ways, where there are two that are good.
-        let most = if last_try && ways.get(1).is_some_and(|way| way.0 == 0) { 2 } else { 1 };
+        let both = last_try && ways.get(1).is_some_and(|way| way.0 == 0);
+        // So does what has no good one, where links carry all anyway.
+        let hedged = !shares
+            && ways.first().is_some_and(|way| way.0 > 0)
+            && ways.get(1).is_some_and(|way| way.0 < SILENT);
+        let most = if both || hedged { 2 } else { 1 };
         for &(_, _, index) in ways.iter().take(most) {
             if let Some(up) = self.members[index].up_mut() {
                 up.again.insert(seq, seq);
