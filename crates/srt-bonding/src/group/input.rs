@@ -293,7 +293,7 @@ impl Group {
         // A report cannot know of what left less than a round trip ago.
         let rtt = up.link.rtt();
         let usual = rtt.overdue() + REPORT_PERIOD;
-        let soonest = up.capacity.base_delay() * 2 + REPORT_PERIOD * 2;
+        let soonest = rtt.shortest_way() * 2 + REPORT_PERIOD * 2;
         // Where there will be no time for another try on another link, that is made before it is too late: a queue that grows is
         // told of only by what has come through it. Where all have enough to do it would cost others their time.
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);

@@ -94,6 +94,9 @@ impl Group {
                 if proven {
                     up.probation = None;
                 }
+                if changed && unstable.is_none() {
+                    up.since = now; // it has to prove itself anew
+                }
                 if changed {
                     self.events.push(match unstable {
                         Some(why) => Event::LinkUnstable(id, why),
