@@ -42,6 +42,8 @@ pub(crate) struct Health {
     base_rtt: Option<Micros>,
     unstable: Option<Unstable>,
     good_since: Option<Instant>,
+    /// When what has not come will be too late.
+    late_at: Option<Instant>,
 }
 
 impl Health {
@@ -67,6 +69,7 @@ impl Health {
             base_rtt: None,
             unstable: None,
             good_since: None,
+            late_at: None,
         }
     }
 
@@ -118,7 +121,7 @@ impl Health {
     /// When it is worth another look.
     pub(crate) fn next_look(&self, rtt: &Rtt) -> Option<Instant> {
         match self.unstable {
-            None => self.silent_at(rtt),
+            None => [self.silent_at(rtt), self.late_at].into_iter().flatten().min(),
             Some(_) => self.good_since.map(|since| since + self.good_for()),
         }
     }
@@ -132,8 +135,16 @@ impl Health {
         self.min_timeout.max(rtt.overdue() + ANSWER)
     }
 
-    /// Looks at it; true where the judgement changed.
-    pub(crate) fn look(&mut self, now: Instant, rtt: &Rtt) -> bool {
+    /// Its round trip has become too long, for what it was and for the latency.
+    fn is_slow(&self, rtt: &Rtt) -> bool {
+        let smoothed = rtt.smoothed();
+        let grown = |base| smoothed > base * 3 && smoothed > base + Micros::from_millis(100);
+        self.base_rtt.is_some_and(grown) && smoothed > self.latency / 2
+    }
+
+    /// Looks at it; true where the judgement changed. `oldest` is when the first packet left that should have come and has not, where
+    /// the peer tells: of a queue that grows, round trips tell only when it has been passed.
+    pub(crate) fn look(&mut self, now: Instant, rtt: &Rtt, oldest: Option<Instant>) -> bool {
         if now.saturating_since(self.window_began) >= WINDOW && self.sent >= JUDGED {
             let percent = (u64::from(self.lost) * 100 / u64::from(self.sent)).min(100);
             self.loss_percent = (self.loss_percent + u32::try_from(percent).unwrap_or(100)) / 2;
@@ -147,6 +158,7 @@ impl Health {
             let smoothed = rtt.smoothed();
             self.base_rtt = Some(self.base_rtt.map_or(smoothed, |base| base.min(smoothed)));
         }
+        self.late_at = oldest.map(|left| left + self.patience(rtt).max(self.latency / 2));
         let limit = if self.unstable.is_some() { LOSS_GOOD } else { LOSS_BAD };
         let wrong = if self.is_silent(now, rtt) {
             Some(Unstable::Silence)
@@ -154,10 +166,7 @@ impl Health {
             None
         } else if self.loss_percent > limit {
             Some(Unstable::Loss)
-        } else if self.base_rtt.is_some_and(|base| {
-            let smoothed = rtt.smoothed();
-            smoothed > base * 3 && smoothed > base + Micros::from_millis(100) && smoothed > self.latency / 2
-        }) {
+        } else if self.late_at.is_some_and(|at| at <= now) || self.is_slow(rtt) {
             Some(Unstable::Delay)
         } else {
             None
@@ -203,13 +212,13 @@ mod tests {
         let (mut health, rtt) =
             (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250), (false, false)), rtt(40));
         health.on_sent(at(0));
-        assert!(!health.look(at(99), &rtt));
-        assert!(health.look(at(101), &rtt));
+        assert!(!health.look(at(99), &rtt, None));
+        assert!(health.look(at(101), &rtt, None));
         assert_eq!(health.unstable(), Some(Unstable::Silence));
         health.on_heard();
-        assert!(!health.look(at(110), &rtt));
+        assert!(!health.look(at(110), &rtt, None));
         assert!(health.unstable().is_some());
-        assert!(health.look(at(110 + 500), &rtt));
+        assert!(health.look(at(110 + 500), &rtt, None));
         assert_eq!(health.unstable(), None);
     }
 
@@ -217,7 +226,7 @@ mod tests {
     fn who_sends_nothing_expects_nothing() {
         let (mut health, rtt) =
             (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250), (false, false)), rtt(40));
-        assert!(!health.look(at(100_000), &rtt));
+        assert!(!health.look(at(100_000), &rtt, None));
         assert_eq!(health.next_look(&rtt), None);
     }
 
@@ -232,7 +241,7 @@ mod tests {
             if ms % 2 == 0 {
                 health.on_lost();
             }
-            changed |= health.look(at(ms), &rtt);
+            changed |= health.look(at(ms), &rtt, None);
         }
         assert!(changed);
         assert_eq!(health.unstable(), Some(Unstable::Loss));

@@ -84,20 +84,49 @@ impl Ledger {
 
     /// A link acknowledged everything from `from` to before `next`: what it carried of that is done. What it did not carry it may
     /// pass over because it was told so.
-    pub(crate) fn on_acknowledged(&mut self, from: SeqNumber, next: SeqNumber, slot: Slot) {
+    /// Tells `came` when what left once, on this link, did so.
+    pub(crate) fn on_acknowledged(
+        &mut self,
+        now: Instant,
+        (from, next): (SeqNumber, SeqNumber),
+        slot: Slot,
+        mut came: impl FnMut(Instant),
+    ) {
         let from = self.index(from).unwrap_or(0);
         let Some(end) = self.index(next) else { return };
         let end = end.min(self.fates.len());
         for fate in self.fates.range_mut(from.min(end)..end) {
-            fate.done |= fate.carriers & !fate.displaced & slot.bit() != 0;
+            if fate.carriers & !fate.displaced & slot.bit() == 0 {
+                continue;
+            }
+            if !fate.done
+                && fate.times == 1
+                && let Some((_, age)) = fate.left(now)
+            {
+                came(now - age);
+            }
+            fate.done = true;
         }
     }
 
-    /// The peer has everything from `from` to before `next`.
-    pub(crate) fn on_delivered(&mut self, from: SeqNumber, next: SeqNumber) {
+    /// The peer has everything from `from` to before `next`. Tells `came` of what left once, and so came by the link it left on: when
+    /// it left.
+    pub(crate) fn on_delivered(
+        &mut self,
+        now: Instant,
+        from: SeqNumber,
+        next: SeqNumber,
+        mut came: impl FnMut(Slot, Instant),
+    ) {
         let (Some(from), Some(end)) = (self.index(from), self.index(next)) else { return };
         let end = end.min(self.fates.len());
         for fate in self.fates.range_mut(from.min(end)..end) {
+            if !fate.done
+                && fate.times == 1
+                && let Some((slot, age)) = fate.left(now)
+            {
+                came(slot, now - age);
+            }
             fate.done = true;
         }
     }
@@ -187,9 +216,9 @@ mod tests {
         for (offset, slot) in [(0, a), (1, b), (2, a), (3, a)] {
             ledger.on_sent(at(10), isn + offset, slot, true);
         }
-        ledger.on_acknowledged(isn, isn + 3, a);
+        ledger.on_acknowledged(at(20), (isn, isn + 3), a, |_| {});
         assert_eq!(ledger.settle(), isn + 1, "what the other link carried is not known of");
-        ledger.on_acknowledged(isn, isn + 2, b);
+        ledger.on_acknowledged(at(20), (isn, isn + 2), b, |_| {});
         assert_eq!(ledger.settle(), isn + 3);
     }
 

@@ -21,6 +21,7 @@
 //! | `backup` | which links of a backup group carry the stream |
 //! | `health` | whether a link answers as it should |
 //! | [`capacity`] | what a link may carry now |
+//! | `transit` | how long what a link carries is overdue |
 //! | `mask` | what a libsrt receiver is told that a link will not bring |
 //! | `clock` | delay and clock drift over several links |
 //! | `heal` | when to try again |
@@ -39,6 +40,7 @@ mod mask;
 mod member;
 mod recovery;
 pub mod report;
+mod transit;
 
 pub use event::{Down, Event, Unstable};
 pub use group::{Group, GroupSetup, LinkSetup};

@@ -14,7 +14,7 @@ use srt_protocol::{
 
 use crate::{
     LinkId, LinkReport, LinkState, capacity::Capacity, clock::Delay, event::Down, heal::Heal, health::Health,
-    ledger::Slot, mask::Mask,
+    ledger::Slot, mask::Mask, transit::Transit,
 };
 
 /// Headers of a data packet on the wire.
@@ -74,6 +74,8 @@ pub(crate) struct Up {
     pub(crate) mask: Mask,
     pub(crate) health: Health,
     pub(crate) capacity: Capacity,
+    /// What left on it for the first time and is not known to have come, where the peer tells.
+    pub(crate) transit: Transit,
     /// It has fallen silent: what it was taken to carry before.
     pub(crate) dark: Option<u64>,
     /// What left before this was sent into the dark, and says nothing of what the link carries.
@@ -172,7 +174,13 @@ impl Up {
             Micros::from_micros((waiting as u64).saturating_mul(1_000_000) / rate.max(1))
         });
         let way = if self.limited && !self.capacity.base_delay().is_zero() {
-            self.capacity.base_delay() + self.capacity.queueing_now(now)
+            // What has not come though it should have waits in a queue that no round trip has told of yet.
+            // Who is about to find out what the link carries makes that queue himself.
+            let lag = match self.capacity.state() {
+                crate::capacity::State::Starting => Micros::ZERO,
+                _ => self.transit.lag(now, self.capacity.base_delay() * 2),
+            };
+            self.capacity.base_delay() + self.capacity.queueing_now(now).max(lag)
         } else {
             self.one_way()
         };
@@ -185,6 +193,7 @@ impl Up {
         self.link.on_heard(now);
         if let Some(rate) = self.dark.take() {
             self.forgiven = now;
+            self.transit = Transit::default();
             self.capacity = self.capacity.resumed(now, rate);
             self.capacity.on_round_trip(now, self.link.rtt().smoothed());
             if self.limited {

@@ -238,7 +238,7 @@ impl Group {
             }
         }
         let Some(next) = news else { return };
-        stream.ledger.on_acknowledged(before, next, slot);
+        stream.ledger.on_acknowledged(now, (before, next), slot, |left| up.transit.on_came(left));
         stream.last_progress_at = now;
         self.settle(now);
     }
@@ -253,8 +253,15 @@ impl Group {
         }
         let mut from = stream.ledger.first();
         let mut overdue = Vec::new();
+        let members = &mut self.members;
+        let mut came = |slot: Slot, left| {
+            let member = members.iter_mut().find(|member| member.slot == slot);
+            if let Some(up) = member.and_then(Member::up_mut) {
+                up.transit.on_came(left);
+            }
+        };
         for (first, last) in report.missing() {
-            stream.ledger.on_delivered(from, first);
+            stream.ledger.on_delivered(now, from, first, &mut came);
             let mut seq = if first.is_before(from) { from } else { first };
             while !seq.is_after(last) {
                 if let Some((slot, age)) =
@@ -266,7 +273,7 @@ impl Group {
             }
             from = if from.is_before(last.next()) { last.next() } else { from };
         }
-        stream.ledger.on_delivered(from, report.end);
+        stream.ledger.on_delivered(now, from, report.end, &mut came);
         if self.settle(now)
             && let Some(stream) = &mut self.stream
         {
@@ -286,12 +293,12 @@ impl Group {
         // A report cannot know of what left less than a round trip ago.
         let rtt = up.link.rtt();
         let usual = rtt.overdue() + REPORT_PERIOD;
-        let soonest = up.capacity.base_delay() * 2 + REPORT_PERIOD * 2;
+        let soonest = rtt.shortest_way() * 2 + REPORT_PERIOD * 2;
         // Where there will be no time for another try on another link, that is made before it is too late: a queue that grows is
         // told of only by what has come through it. Where all have enough to do it would cost others their time.
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
         let quickest = others
-            .filter(|up| up.is_trusted() && up.again.len() < BUSY)
+            .filter(|up| !up.is_silent(now) && up.again.len() < BUSY)
             .map(|up| up.delivers_at(now, 1_316))
             .min();
         let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));

@@ -29,6 +29,7 @@ use crate::{
     mask::Mask,
     member::{Member, Phase, Up},
     recovery::Recovery,
+    transit::Transit,
 };
 
 /// What a link is taken to carry before it has shown it, in bytes per second: 2 Mb/s.
@@ -232,6 +233,7 @@ impl Group {
             mask: Mask::new(now, begins, masks, latency),
             health: Health::new(now, min_timeout, latency, (masks, self.mode == Mode::Balancing)),
             capacity,
+            transit: Transit::default(),
             dark: None,
             forgiven: now,
             limited: self.mode == Mode::Balancing,

@@ -160,6 +160,9 @@ impl Group {
             let size = len + up.link.tag_len() + HEADER_SIZE + UDP_IP_OVERHEAD;
             stream.ledger.on_sent(now, seq, slot, up.mask.in_place(seq));
             up.sent_at = now;
+            if first_time && merges && up.limited {
+                up.transit.on_sent(now);
+            }
             up.health.on_sent(now);
             up.capacity.on_sent(now, size);
             up.mask.on_carried(now, seq);

@@ -25,6 +25,8 @@ const PROBATION_ANSWERS: u64 = 10;
 const AGAIN_LEAST: u64 = 250_000;
 /// Bytes of a packet, about.
 const FULL_PACKET: u64 = 1_360;
+/// From here on a way is silent, or comes too late.
+const SILENT: u8 = 4;
 /// After the news of other links should have come.
 const NEWS_MARGIN: Micros = Micros::from_millis(30);
 
@@ -47,8 +49,16 @@ impl Group {
         }
     }
 
+    /// When the first packet that has not come left on a link of a backup group, where the peer tells what has come.
+    pub(super) fn oldest_on(&self, now: Instant, index: usize) -> Option<Instant> {
+        let stream = self.stream.as_ref().filter(|_| self.mode == Mode::Backup && self.merges())?;
+        let (slot, age) = stream.ledger.get(stream.ledger.first()).filter(|fate| !fate.done)?.left(now)?;
+        self.members.get(index).filter(|member| member.slot == slot).map(|_| now - age)
+    }
+
     fn look_at_link(&mut self, now: Instant, index: usize) {
         let ending = self.end != End::NotYet;
+        let oldest = self.oldest_on(now, index);
         let Some(member) = self.members.get_mut(index) else { return };
         let id = member.id;
         match &mut member.phase {
@@ -66,7 +76,7 @@ impl Group {
                     self.link_down(now, index, Down::PeerIdle);
                     return;
                 }
-                let changed = up.health.look(now, up.link.rtt());
+                let changed = up.health.look(now, up.link.rtt(), oldest);
                 up.capacity.handle_timeout(now);
                 let unstable = up.health.unstable();
                 if up.is_silent(now) && up.dark.is_none() {
@@ -83,6 +93,9 @@ impl Group {
                 });
                 if proven {
                     up.probation = None;
+                }
+                if changed && unstable.is_none() {
+                    up.since = now; // it has to prove itself anew
                 }
                 if changed {
                     self.events.push(match unstable {
@@ -264,6 +277,7 @@ impl Group {
 
     /// Has `seq` sent again on the link that delivers it first; one that lost it last is not asked again at once if another can.
     pub(super) fn send_again(&mut self, now: Instant, seq: SeqNumber, avoid: Option<Slot>) {
+        let shares = self.shares();
         let Some(stream) = &mut self.stream else { return };
         let Some((_, payload)) = stream.send.packet(seq) else { return };
         let len = payload.len();
@@ -286,7 +300,12 @@ impl Group {
         let last_try =
             ways.first().zip(due).is_some_and(|(way, due)| way.1 + way.1.saturating_since(now) * 2 > due);
         // What has one try left takes two ways, where there are two that are good.
-        let most = if last_try && ways.get(1).is_some_and(|way| way.0 == 0) { 2 } else { 1 };
+        let both = last_try && ways.get(1).is_some_and(|way| way.0 == 0);
+        // So does what has no good one, where links carry all anyway.
+        let hedged = !shares
+            && ways.first().is_some_and(|way| way.0 > 0)
+            && ways.get(1).is_some_and(|way| way.0 < SILENT);
+        let most = if both || hedged { 2 } else { 1 };
         for &(_, _, index) in ways.iter().take(most) {
             if let Some(up) = self.members[index].up_mut() {
                 up.again.insert(seq, seq);
