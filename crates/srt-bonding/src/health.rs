@@ -223,6 +223,30 @@ mod tests {
     }
 
     #[test]
+    fn a_round_trip_that_only_the_peer_measures_counts_too() {
+        let mut health =
+            Health::new(at(0), Micros::from_millis(60), Micros::from_millis(1_000), (false, false));
+        let mut rtt = Rtt::default();
+        rtt.told_by_peer(30_000, 1_000);
+        assert!(!health.look(at(10), &rtt, None));
+        rtt.told_by_peer(600_000, 1_000);
+        assert!(health.look(at(20), &rtt, None));
+        assert_eq!(health.unstable(), Some(Unstable::Delay));
+    }
+
+    #[test]
+    fn what_should_have_come_long_ago_is_a_doubt_before_any_round_trip_tells() {
+        let (mut health, rtt) = (
+            Health::new(at(0), Micros::from_millis(60), Micros::from_millis(1_000), (false, false)),
+            rtt(40),
+        );
+        assert!(!health.look(at(499), &rtt, Some(at(0))));
+        assert_eq!(health.next_look(&rtt), Some(at(500)));
+        assert!(health.look(at(500), &rtt, Some(at(0))));
+        assert_eq!(health.unstable(), Some(Unstable::Delay));
+    }
+
+    #[test]
     fn who_sends_nothing_expects_nothing() {
         let (mut health, rtt) =
             (Health::new(at(0), Micros::from_millis(60), Micros::from_millis(250), (false, false)), rtt(40));

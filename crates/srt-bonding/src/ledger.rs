@@ -83,8 +83,7 @@ impl Ledger {
     }
 
     /// A link acknowledged everything from `from` to before `next`: what it carried of that is done. What it did not carry it may
-    /// pass over because it was told so.
-    /// Tells `came` when what left once, on this link, did so.
+    /// pass over because it was told so. Tells `came` when what left once, on this link, did so.
     pub(crate) fn on_acknowledged(
         &mut self,
         now: Instant,

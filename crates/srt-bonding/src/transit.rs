@@ -38,8 +38,9 @@ impl Transit {
 
     /// By how much the oldest packet is late that should have come by now, where a round trip takes `rtt`.
     pub(crate) fn lag(&self, now: Instant, rtt: Micros) -> Micros {
-        let oldest = self.left.iter().find(|left| now.saturating_since(**left) < LONGEST);
-        oldest.map_or(Micros::ZERO, |left| {
+        // They left in order. On a link that is dead thousands are too old, and each new packet asks.
+        let of_use = self.left.partition_point(|left| now.saturating_since(*left) >= LONGEST);
+        self.left.get(of_use).map_or(Micros::ZERO, |left| {
             let age = now.saturating_since(*left);
             if age > rtt + NOTED { age - rtt } else { Micros::ZERO }
         })

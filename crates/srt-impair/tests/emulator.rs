@@ -457,3 +457,24 @@ fn ipv6_works_and_may_lead_to_ipv4() {
         assert_adds_up(&emulator.stop().unwrap());
     }
 }
+
+#[test]
+fn a_client_that_moves_is_seen_at_another_port_and_not_reached_at_the_one_before() {
+    let (target, emulator) = start(|_| {});
+    let client = client_of(&emulator);
+    client.send(&7_u32.to_be_bytes()).unwrap();
+    let before = receive(&target).1;
+    emulator.rebind();
+    let begun = Instant::now();
+    let after = loop {
+        client.send(&8_u32.to_be_bytes()).unwrap();
+        let from = receive(&target).1;
+        if from != before {
+            break from;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it has not moved");
+    };
+    target.send_to(&9_u32.to_be_bytes(), before).unwrap();
+    target.send_to(&10_u32.to_be_bytes(), after).unwrap();
+    assert_eq!(receive_number(&client), 10);
+}

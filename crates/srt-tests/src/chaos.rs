@@ -2,7 +2,7 @@
 //!
 //! [`plan`] makes up links, and what becomes of them: outages, flapping, rates that fall and return, longer ways, jitter, loss,
 //! duplicates, other addresses, links taken out and added, one direction dead alone. The same plan runs on virtual time
-//! ([`bonded::run`](crate::bonded::run)) and, by the emulator, on sockets (`bonded --chaos`).
+//! ([`bonded::run`](crate::bonded::run)) and, by the emulator, on sockets (the binary `chaos`).
 //!
 //! [`judge`] compares what was lost with a *reference sender*, which has no magic but patience: it uses a link only while that is up
 //! at both ends and has been undisturbed for as long as a sender needs to notice what happens, and leaves it as long
@@ -11,13 +11,17 @@
 //! would have brought in time, with a round trip to spare, is *owed*. So is every packet of which a copy came in time. All others
 //! are excused: no copy could have come.
 
-use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroU64};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    num::NonZeroU64,
+};
 
 use srt_bonding::Mode;
 use srt_impair::{Cause, Loss, Profile};
 
 use crate::{
-    bonded::{Change, Copy, Direction, EPOCH, Outcome, PAYLOAD, Path, Plan},
+    bonded::{Change, Copy, EPOCH, Outcome, PAYLOAD, Path, Plan},
     sim::Random,
 };
 
@@ -350,7 +354,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
             }
         }
     }
-    let lost: std::collections::BTreeSet<u32> = evidence.missing.iter().copied().collect();
+    let lost: BTreeSet<u32> = evidence.missing.iter().copied().collect();
     verdict.beyond =
         (0_u32..).zip(&brought).filter(|(place, brought)| !**brought && !lost.contains(place)).count();
     verdict
@@ -569,10 +573,4 @@ fn explain(
         }
     }
     line
-}
-
-/// What a direction lost, in percent.
-#[must_use]
-pub fn lost_percent(direction: &Direction) -> f64 {
-    direction.lost() as f64 * 100.0 / direction.sent.len().max(1) as f64
 }

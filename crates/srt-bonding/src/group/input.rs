@@ -32,6 +32,8 @@ const REPORT_PERIOD: Micros = Micros::from_millis(25);
 const REPORT_AFTER: Micros = Micros::from_millis(5);
 /// A NAK may have left so long before the packet came that it misses.
 const NAK_LATE: Micros = Micros::from_millis(10);
+/// Bytes of a payload, about.
+const FULL: usize = 1_316;
 /// A link for which so much waits has enough to do.
 const BUSY: usize = 8;
 /// Where another try would have so little time to spare it is made at once.
@@ -299,7 +301,7 @@ impl Group {
         let others = self.members.iter().filter(|member| member.slot != slot).filter_map(Member::live);
         let quickest = others
             .filter(|up| !up.is_silent(now) && up.again.len() < BUSY)
-            .map(|up| up.delivers_at(now, 1_316))
+            .map(|up| up.delivers_at(now, FULL))
             .min();
         let due = self.stream.as_ref().and_then(|stream| super::steer::deadline(stream, seq));
         match quickest.zip(due) {

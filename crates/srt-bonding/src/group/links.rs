@@ -10,9 +10,9 @@ use srt_protocol::{
     endpoint::{AcceptedLink, Incoming},
     handshake::{Agreed, Call, Caller, RejectReason},
     link::{Link, LinkCounters, TokenBucket},
-    packet::{GroupInfo, HEADER_SIZE, UDP_IP_OVERHEAD},
+    packet::GroupInfo,
     stats::Averages,
-    stream::{ReceiveBuffer, ReceiveParameters, SendBuffer, SeqRanges, Tsbpd},
+    stream::SeqRanges,
     time::{Instant, Micros},
     types::{SocketId, Timestamp},
 };
@@ -292,24 +292,10 @@ impl Group {
         arrival: Instant,
         timestamp: Timestamp,
     ) {
-        let tsbpd = negotiated.receiver_latency.map(|latency| Tsbpd::new(arrival, timestamp, latency));
-        let longest = negotiated.mss as usize;
-        let receive = ReceiveParameters::new(
-            negotiated.receive_isn,
-            self.config.receive_buffer_packets() as usize,
-            longest.saturating_sub(HEADER_SIZE + UDP_IP_OVERHEAD),
-            tsbpd,
-            negotiated.tlpktdrop,
-        );
-        let send = SendBuffer::new(
-            negotiated.send_isn,
-            self.epoch,
-            self.config.send_buffer_packets() as usize,
-            negotiated.payload_size,
-        );
+        let (send, receive) = negotiated.buffers(&self.config, self.epoch, (arrival, timestamp));
         self.stream = Some(Box::new(Stream {
             send,
-            receive: ReceiveBuffer::new(receive),
+            receive,
             plain: Vec::new(),
             rate: LiveRate::new(&self.config),
             ledger: Ledger::new(negotiated.send_isn),

@@ -50,7 +50,7 @@ impl Group {
     }
 
     /// When the first packet that has not come left on a link of a backup group, where the peer tells what has come.
-    pub(super) fn oldest_on(&self, now: Instant, index: usize) -> Option<Instant> {
+    fn oldest_on(&self, now: Instant, index: usize) -> Option<Instant> {
         let stream = self.stream.as_ref().filter(|_| self.mode == Mode::Backup && self.merges())?;
         let (slot, age) = stream.ledger.get(stream.ledger.first()).filter(|fate| !fate.done)?.left(now)?;
         self.members.get(index).filter(|member| member.slot == slot).map(|_| now - age)

@@ -5,7 +5,13 @@ use std::net::IpAddr;
 use srt_crypto::{CipherMode, KeyLength};
 
 use super::ConnectionError;
-use crate::{packet::KmState, stream::Skipped, time::Micros, types::SeqNumber};
+use crate::{
+    config::Config,
+    packet::{HEADER_SIZE, KmState, UDP_IP_OVERHEAD},
+    stream::{ReceiveBuffer, ReceiveParameters, SendBuffer, Skipped, Tsbpd},
+    time::{Instant, Micros},
+    types::{SeqNumber, Timestamp},
+};
 
 /// What both sides agreed in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +47,26 @@ pub struct Negotiated {
     pub peer_tlpktdrop: bool,
 }
 
+impl Negotiated {
+    /// The buffers of a stream of which this was agreed: what is sent is stamped from `epoch`; what comes is played by the clock that the
+    /// conclusion with `timestamp` fixed when it arrived.
+    #[must_use]
+    pub fn buffers(
+        &self,
+        config: &Config,
+        epoch: Instant,
+        (arrival, timestamp): (Instant, Timestamp),
+    ) -> (SendBuffer, ReceiveBuffer) {
+        let tsbpd = self.receiver_latency.map(|latency| Tsbpd::new(arrival, timestamp, latency));
+        let longest = (self.mss as usize).saturating_sub(HEADER_SIZE + UDP_IP_OVERHEAD);
+        let capacity = config.receive_buffer_packets() as usize;
+        let receive = ReceiveParameters::new(self.receive_isn, capacity, longest, tsbpd, self.tlpktdrop);
+        let send =
+            SendBuffer::new(self.send_isn, epoch, config.send_buffer_packets() as usize, self.payload_size);
+        (send, ReceiveBuffer::new(receive))
+    }
+}
+
 /// Something the owner of a connection wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -58,4 +84,11 @@ pub enum Event {
     Skipped(Skipped),
     /// Packets that could not be sent in time were given up (sender TLPKTDROP): this many.
     SendDropped(usize),
+}
+
+impl Event {
+    /// It may be forgotten where nobody asks for long: nothing has to be done for it.
+    pub(super) const fn informs(&self) -> bool {
+        matches!(self, Self::Skipped(_) | Self::SendDropped(_))
+    }
 }

@@ -40,7 +40,7 @@ use crate::{
     link::{Deadline, Link, LinkCounters, Timer},
     packet::Handshake,
     stats::{Averages, Interval, Snapshot, Stats, Whole},
-    stream::{Message, PushError, ReceiveBuffer, ReceiveParameters, Received, SendBuffer, Sent, Tsbpd},
+    stream::{Message, PushError, ReceiveBuffer, Received, SendBuffer, Sent},
     time::{Instant, Micros},
     types::{MsgNumber, SeqNumber, SocketId, Timestamp},
 };
@@ -159,9 +159,7 @@ impl Connection {
             id,
             peer,
             local_ip,
-            events: Events::new(EVENTS_MAX, |event| {
-                matches!(event, Event::Skipped(_) | Event::SendDropped(_))
-            }),
+            events: Events::new(EVENTS_MAX, Event::informs),
             unconfirmed: 0,
             interval: Interval::default(),
             last: Snapshot::default(),
@@ -182,9 +180,7 @@ impl Connection {
             local_ip: agreed.link.local_ip,
             phase: Phase::Closed(ConnectionError::Closed),
             config,
-            events: Events::new(EVENTS_MAX, |event| {
-                matches!(event, Event::Skipped(_) | Event::SendDropped(_))
-            }),
+            events: Events::new(EVENTS_MAX, Event::informs),
             unconfirmed: 0,
             interval: Interval::default(),
             last: Snapshot::default(),
@@ -514,29 +510,15 @@ impl Connection {
 
     fn establish(&mut self, now: Instant, agreed: Agreed, arrival: Instant, timestamp: Timestamp) {
         let Agreed { negotiated, link: parameters, keys, .. } = agreed;
-        let tsbpd = negotiated.receiver_latency.map(|latency| Tsbpd::new(arrival, timestamp, latency));
         let rate = LiveRate::new(&self.config);
-        let longest = negotiated.mss as usize;
-        let receive = ReceiveParameters::new(
-            negotiated.receive_isn,
-            self.config.receive_buffer_packets() as usize,
-            longest.saturating_sub(crate::packet::HEADER_SIZE + crate::packet::UDP_IP_OVERHEAD),
-            tsbpd,
-            negotiated.tlpktdrop,
-        );
-        let send = SendBuffer::new(
-            negotiated.send_isn,
-            parameters.epoch,
-            self.config.send_buffer_packets() as usize,
-            negotiated.payload_size,
-        );
+        let (send, receive) = negotiated.buffers(&self.config, parameters.epoch, (arrival, timestamp));
         let mut link = Link::with_keys(now, parameters, &self.config, keys);
         link.set_rate(now, rate.bytes_per_second());
         self.phase = Phase::Established(Box::new(Established {
             next_new: negotiated.send_isn,
             link,
             send,
-            receive: ReceiveBuffer::new(receive),
+            receive,
             plain: Vec::new(),
             rate,
             last_new_at: Instant::default(),

@@ -290,6 +290,33 @@ mod tests {
     }
 
     #[test]
+    fn a_light_ack_waits_for_a_sixteenth_of_the_room() {
+        let isn = SeqNumber::new(5);
+        let mut ack = AckState::new(isn, 8_192);
+        let mut light = |n: i32| {
+            ack.on_data(at(0), false);
+            ack.due(at(0), isn + n.unsigned_abs(), &rtt()) == Some(AckDue::Light)
+        };
+        assert_eq!((1..=1_024).filter(|&n| light(n)).collect::<Vec<_>>(), [512, 1_024]);
+    }
+
+    #[test]
+    fn full_acks_go_as_far_apart_as_they_are_told_to() {
+        let isn = SeqNumber::new(5);
+        let mut ack = AckState::new(isn, 8_192);
+        ack.set_period(Micros::from_millis(20));
+        let mut sent = Vec::new();
+        for ms in 0..100 {
+            ack.on_data(at(u64::from(ms)), false);
+            if ack.due(at(u64::from(ms)), isn + ms, &rtt()) == Some(AckDue::Full) {
+                ack.on_full(at(u64::from(ms)), isn + ms, 8_192);
+                sent.push(ms);
+            }
+        }
+        assert_eq!(sent, [20, 41, 62, 83]);
+    }
+
+    #[test]
     fn every_64_packets_a_light_ack_goes() {
         let isn = SeqNumber::new(5);
         let mut ack = AckState::new(isn, 100);

@@ -140,6 +140,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_every_end_assumes_is_no_measurement() {
+        let mut rtt = Rtt::guessed(Micros::from_millis(70));
+        rtt.told_by_peer(100_000, 50_000);
+        assert!(!rtt.is_known());
+        rtt.told_by_peer(30_000, 2_000);
+        assert!(rtt.is_known());
+        assert_eq!(rtt.shortest_way(), Micros::from_millis(15));
+    }
+
+    #[test]
     fn the_first_measurement_replaces_the_guess() {
         let mut rtt = Rtt::default();
         rtt.sample(Micros::from_millis(40));

@@ -611,6 +611,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_told_anew_each_time() {
+        let (mut buffer, mut missing) = (buffer(120, true), Vec::new());
+        let seq = SeqNumber::new;
+        for number in [10, 11, 14, 17] {
+            buffer.insert(at(1), &header(number, number), b"x");
+        }
+        assert_eq!(buffer.missing(8, &mut missing), seq(18));
+        assert_eq!(missing, [(seq(12), seq(13)), (seq(15), seq(16))]);
+        assert_eq!(buffer.missing(1, &mut missing), seq(15), "what no run is left for is not accounted for");
+        for number in [12, 13] {
+            buffer.insert(at(2), &header(number, number), b"x");
+        }
+        assert_eq!(buffer.missing(8, &mut missing), seq(18));
+        assert_eq!(missing, [(seq(15), seq(16))]);
+        buffer.restart(seq(500), None);
+        buffer.insert(at(3), &header(501, 1), b"x");
+        assert_eq!(buffer.missing(8, &mut missing), seq(502));
+        assert_eq!(missing, [(seq(500), seq(500))]);
+    }
+
+    #[test]
     fn duplicates_are_told_and_kept_once() {
         let mut buffer = buffer(10, true);
         assert_eq!(buffer.insert(at(1), &header(10, 0), b"first"), Insertion::New);

@@ -31,17 +31,6 @@ pub(super) struct Pace {
     stir: Micros,
 }
 
-/// When a busy worker goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextTurn {
-    /// As soon as there is a reason.
-    AtOnce,
-    /// Then, whatever is due before.
-    Nap(Instant),
-    /// Then, or [`SNOOZE`] after something is due.
-    Doze(Instant),
-}
-
 impl Default for Pace {
     fn default() -> Self {
         Self {
@@ -79,17 +68,16 @@ impl Pace {
         self.gather = self.gather / 2;
     }
 
-    /// When the next turn may begin.
-    pub(super) fn next_turn(&self) -> NextTurn {
+    /// Until when to sleep whatever arrives, where something is due at `next`; `None` if a turn may begin as soon as there is a
+    /// reason.
+    pub(super) fn sleeps_until(&self, next: Option<Instant>) -> Option<Instant> {
         let at = self.begun + self.gather;
         if self.plenty {
-            NextTurn::AtOnce
+            None
         } else if self.bustle > BUSY {
-            NextTurn::Nap(at)
-        } else if self.stir > BUSY {
-            NextTurn::Doze(at)
+            Some(at)
         } else {
-            NextTurn::AtOnce
+            (self.stir > BUSY).then(|| next.map_or(at, |next| at.min(next + SNOOZE)))
         }
     }
 }
@@ -99,7 +87,7 @@ const RARE: Micros = Micros::from_micros(200);
 /// The same for dozing: a stream of 20 Mb/s that is received is worth it.
 const OFTEN: Micros = Micros::from_micros(400);
 /// What is due so soon after something else is done with it.
-pub(super) const SNOOZE: Micros = Micros::from_micros(100);
+const SNOOZE: Micros = Micros::from_micros(100);
 /// The time from turn to turn of a busy worker: short against every latency.
 const GATHER: Micros = Micros::from_millis(1);
 /// The same where streams are paced: less than the millisecond's worth that a stream may send at once.
@@ -119,24 +107,20 @@ const MOST: Micros = Micros::from_micros(4_000);
 mod tests {
     use super::*;
 
-    fn after(interval_us: u64, things: usize, own: usize) -> NextTurn {
-        let mut pace = Pace::default();
-        for turn in 1..=1_000 {
-            pace.begin(Instant::from_micros(1_000_000 + turn * interval_us), things, own);
+    /// How long a worker sleeps at most, and while something is due at once, that sees to so many things every so often.
+    fn sleeps(interval_us: u64, things: usize, own: usize) -> Option<(Micros, Micros)> {
+        let (mut pace, mut now) = (Pace::default(), Instant::from_micros(1_000_000));
+        for _ in 0..1_000 {
+            now += Micros::from_micros(interval_us);
+            pace.begin(now, things, own);
         }
-        pace.next_turn()
-    }
-
-    fn nap_of(pace: &Pace) -> Instant {
-        match pace.next_turn() {
-            NextTurn::Nap(at) => at,
-            other => panic!("{other:?}"),
-        }
+        let until = |next| Some(pace.sleeps_until(next)?.saturating_since(now));
+        until(None).zip(until(Some(now)))
     }
 
     #[test]
     fn a_worker_naps_when_things_come_often_and_only_then() {
-        let naps = |interval_us, things| matches!(after(interval_us, things, 0), NextTurn::Nap(_));
+        let naps = |interval_us, things| sleeps(interval_us, things, 0) == Some((GATHER, GATHER));
         assert!(!naps(1_000, 1), "a stream of 10 Mb/s");
         assert!(!naps(250, 1), "of 40 Mb/s");
         assert!(naps(100, 1), "of 100 Mb/s");
@@ -146,14 +130,9 @@ mod tests {
 
     #[test]
     fn a_worker_dozes_when_things_come_by_themselves_rather_often() {
-        let dozes = |interval_us, things, own| matches!(after(interval_us, things, own), NextTurn::Doze(_));
-        assert_eq!(
-            after(1_000, 2, 0),
-            NextTurn::AtOnce,
-            "a stream of 10 Mb/s: a datagram and a delivery each"
-        );
-        assert!(dozes(500, 2, 0), "of 20 Mb/s");
-        assert!(!dozes(500, 2, 2), "one that is sent");
+        assert_eq!(sleeps(1_000, 2, 0), None, "a stream of 10 Mb/s: a datagram and a delivery each");
+        assert_eq!(sleeps(500, 2, 0), Some((GATHER, SNOOZE)), "of 20 Mb/s");
+        assert_eq!(sleeps(500, 2, 2), None, "one that is sent");
     }
 
     #[test]
@@ -163,7 +142,7 @@ mod tests {
             now += Micros::from_micros(after);
             pace.begin(now, 100, 0);
             pace.end(now, 1_000, paced);
-            nap_of(&pace).saturating_since(now)
+            pace.sleeps_until(None).expect("busy").saturating_since(now)
         };
         assert_eq!(nap(true, 1_000), GATHER);
         assert_eq!(nap(false, 1_000), GATHER_PACED);
@@ -179,7 +158,7 @@ mod tests {
             if too_long {
                 pace.too_long();
             }
-            nap_of(&pace).saturating_since(now)
+            pace.sleeps_until(None).expect("busy").saturating_since(now)
         };
         assert_eq!(nap(false), GATHER);
         assert_eq!(nap(true), GATHER / 2);
@@ -192,17 +171,17 @@ mod tests {
         let mut pace = Pace::default();
         pace.begin(Instant::from_micros(1_000_000), 5_000, 0);
         pace.end(Instant::from_micros(1_000_000), PLENTY, false);
-        assert_eq!(pace.next_turn(), NextTurn::AtOnce);
+        assert_eq!(pace.sleeps_until(None), None);
         pace.end(Instant::from_micros(1_000_000), PLENTY - 1, false);
-        assert_ne!(pace.next_turn(), NextTurn::AtOnce);
+        assert!(pace.sleeps_until(None).is_some());
     }
 
     #[test]
     fn a_burst_alone_is_soon_forgotten() {
         let mut pace = Pace::default();
         pace.begin(Instant::from_micros(1_000_000), 5_000, 0);
-        assert_eq!(pace.next_turn(), NextTurn::Nap(Instant::from_micros(1_000_000) + GATHER));
+        assert_eq!(pace.sleeps_until(None), Some(Instant::from_micros(1_000_000) + GATHER));
         pace.begin(Instant::from_micros(1_013_000), 0, 0);
-        assert_eq!(pace.next_turn(), NextTurn::AtOnce);
+        assert_eq!(pace.sleeps_until(None), None);
     }
 }

@@ -29,7 +29,7 @@ use super::{
     handover::Handover,
     inbox::{Command, Inbox, Mail},
     listening::{ConnectRequest, Decision, Listening},
-    pace::{NextTurn, Pace, SNOOZE},
+    pace::Pace,
     port::{self, Lease, PortShared, Registry},
     slab::Slab,
     timers::Timers,
@@ -141,16 +141,12 @@ impl Worker {
         };
         let at_once =
             !self.due.is_empty() || self.finishing && self.carried.is_empty() && self.wires.is_empty();
-        if !at_once && !self.more {
+        if !at_once
+            && !self.more
+            && let Some(until) = self.pace.sleeps_until(next)
+        {
             // Nobody wakes us meanwhile, and nobody has to: whoever has something for us finds us awake.
-            match self.pace.next_turn() {
-                NextTurn::AtOnce => {}
-                NextTurn::Nap(at) => srt_io::sleep_until(at.as_micros()),
-                NextTurn::Doze(at) => {
-                    let at = next.map_or(at, |next| at.min(next + SNOOZE));
-                    srt_io::sleep_until(at.as_micros());
-                }
-            }
+            srt_io::sleep_until(until.as_micros());
         }
         let deadline =
             if at_once || !self.inbox.may_sleep() { Some(0) } else { next.map(Instant::as_micros) };
