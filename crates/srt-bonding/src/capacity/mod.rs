@@ -848,6 +848,32 @@ mod tests {
     }
 
     #[test]
+    fn answers_measure_the_queue_of_a_peer_that_tells_no_round_trip() {
+        let queue = |tells: bool| {
+            let (mut now, rtt) = (Instant::from_micros(1_000_000), Micros::from_millis(40));
+            let mut capacity = Capacity::new(now, 250_000);
+            capacity.on_round_trip(now, rtt);
+            for step in 0..40_u64 {
+                now += Micros::from_millis(5);
+                capacity.on_sent(now, 1_360);
+                if tells {
+                    let report = Report {
+                        rtt,
+                        rtt_variance: Micros::from_millis(1),
+                        received_bps: None,
+                        capacity_pps: None,
+                    };
+                    capacity.on_report(now, report);
+                }
+                capacity.on_answer(now, now - rtt - Micros::from_millis(step * 5));
+            }
+            capacity.queueing()
+        };
+        assert!(queue(false) >= Micros::from_millis(100), "{:?}", queue(false));
+        assert!(queue(true) < Micros::from_millis(20), "{:?}", queue(true));
+    }
+
+    #[test]
     fn a_fast_link_is_found_within_eight_round_trips() {
         for rtt_ms in [10, 40, 100, 300] {
             let world = backlogged(Path::new(20.0, rtt_ms, 300), 5.0);
